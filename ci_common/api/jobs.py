@@ -1,0 +1,53 @@
+"""A job as HTTP shows it."""
+
+import msgspec
+
+from ci_common.clock import format_utc
+from ci_common.jobs import Job
+
+
+class JobView(msgspec.Struct, frozen=True, kw_only=True):
+    """One job. Times are UTC in RFC 3339 with a ``Z``; ``position`` is set while it is queued."""
+
+    job_id: str
+    status: str
+    success: bool | None
+    start_time: str | None
+    end_time: str | None
+    created_at: str
+    reason: str | None
+    exit_code: int | None
+    detail: str | None
+    project: str
+    attempt: int
+    priority: int
+    position: int | None = None
+    command: str
+    image: str | None = None
+
+
+class JobAccepted(msgspec.Struct, frozen=True):
+    """The answer to an asynchronous submit, once the job is durable."""
+
+    job_id: str
+
+
+def job_view(job: Job, position: int | None = None) -> JobView:
+    """Return what clients may see of a job."""
+    return JobView(
+        job_id=job.id,
+        status=job.status.value,
+        success=job.success,
+        start_time=format_utc(job.start_time) if job.start_time else None,
+        end_time=format_utc(job.end_time) if job.end_time else None,
+        created_at=format_utc(job.created_at),
+        reason=job.reason.value if job.reason else None,
+        exit_code=job.exit_code,
+        detail=job.detail,
+        project=job.project,
+        attempt=job.attempt,
+        priority=job.priority,
+        position=position,
+        command=job.recipe.command_line,
+        image=job.recipe.image,
+    )

@@ -1,0 +1,183 @@
+"""Every error this system raises on purpose, and the stable code of each.
+
+::
+
+    CIError
+    ├── InvalidRequest            the caller's input is wrong; nothing was kept
+    │   ├── InvalidArchive        the zip is refused; the text says which rule
+    │   ├── InvalidRecipe         [tool.ci], ci.toml or a submitted command is wrong
+    │   └── RangeNotSatisfiable   a Range header past the end of a log
+    ├── UploadTooLarge            more bytes than the server takes
+    ├── UploadAborted             the client went away in mid-upload
+    ├── JobNotFound
+    ├── AmbiguousJob              a prefix that fits more than one job
+    ├── IdempotencyConflict       one key, two different submissions
+    ├── StorageFull               the disk, or what we may use of it, is full
+    ├── StorageBusy               the database stayed locked past its deadline
+    ├── DatabaseUnusable          corrupt, or written by a newer version
+    ├── InvalidTransition         a write the state machine does not know
+    ├── ConfigurationError        a setting is wrong; the text names it and the fix
+    ├── EngineError               the machinery that runs containers
+    │   ├── EngineUnavailable     it does not answer (now)
+    │   ├── ImageMissing          the image is neither here nor to be had
+    │   ├── ContainerGone         no container of that name
+    │   └── ContainerFailed       it could not be started or fed, and why
+    └── ClientError               the client's view of the world
+        ├── ServerUnreachable     no connection, or it stayed lost
+        ├── AuthenticationFailed  the server asks for a key, or refuses ours
+        └── ServerRefused         a problem document that has no class of its own
+
+``code`` never changes once released: tables (HTTP status, CLI exit) and
+users' scripts hang on it. ``hint`` is the way out, as one sentence.
+"""
+
+from typing import ClassVar
+
+
+class CIError(Exception):
+    """Something went wrong inside Standby CI."""
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, detail: str | None = None, *, hint: str | None = None) -> None:
+        self.detail = detail or (type(self).__doc__ or "").strip()
+        self.hint = hint
+        super().__init__(self.detail)
+
+
+class InvalidRequest(CIError):
+    """The request is not valid."""
+
+    code = "invalid_request"
+
+
+class InvalidArchive(InvalidRequest):
+    """The upload is not a project zip that can be run."""
+
+    code = "invalid_archive"
+
+
+class InvalidRecipe(InvalidRequest):
+    """The project's CI configuration is not valid."""
+
+    code = "invalid_recipe"
+
+
+class RangeNotSatisfiable(InvalidRequest):
+    """The requested range lies outside the log."""
+
+    code = "range_not_satisfiable"
+
+
+class UploadTooLarge(CIError):
+    """The upload is larger than this server accepts."""
+
+    code = "upload_too_large"
+
+
+class UploadAborted(CIError):
+    """The upload ended before it was complete."""
+
+    code = "upload_aborted"
+
+
+class JobNotFound(CIError):
+    """There is no such job."""
+
+    code = "job_not_found"
+
+
+class AmbiguousJob(CIError):
+    """More than one job id begins like that."""
+
+    code = "ambiguous_job"
+
+
+class IdempotencyConflict(CIError):
+    """This idempotency key was used for a different submission."""
+
+    code = "idempotency_conflict"
+
+
+class StorageFull(CIError):
+    """There is no space left to store this."""
+
+    code = "storage_full"
+
+
+class StorageBusy(CIError):
+    """The database is locked by another process."""
+
+    code = "storage_busy"
+
+
+class DatabaseUnusable(CIError):
+    """The database cannot be used."""
+
+    code = "database_unusable"
+
+
+class InvalidTransition(CIError):
+    """A job cannot go from its state to that one."""
+
+    code = "invalid_transition"
+
+
+class ConfigurationError(CIError):
+    """A setting is not valid."""
+
+    code = "configuration_error"
+
+
+class EngineError(CIError):
+    """The container engine reported an error."""
+
+    code = "engine_error"
+
+
+class EngineUnavailable(EngineError):
+    """The container engine does not answer."""
+
+    code = "engine_unavailable"
+
+
+class ImageMissing(EngineError):
+    """The image is not on this machine and could not be pulled."""
+
+    code = "image_missing"
+
+
+class ContainerGone(EngineError):
+    """The container is no longer there."""
+
+    code = "container_gone"
+
+
+class ContainerFailed(EngineError):
+    """The container could not be started."""
+
+    code = "container_failed"
+
+
+class ClientError(CIError):
+    """The client could not do what was asked."""
+
+    code = "client_error"
+
+
+class ServerUnreachable(ClientError):
+    """The server cannot be reached."""
+
+    code = "server_unreachable"
+
+
+class AuthenticationFailed(ClientError):
+    """The server did not accept the API key."""
+
+    code = "authentication_failed"
+
+
+class ServerRefused(ClientError):
+    """The server refused the request."""
+
+    code = "server_refused"

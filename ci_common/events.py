@@ -1,0 +1,57 @@
+"""What a job's stream says, as typed events and as the dictionaries callers see."""
+
+from typing import Any
+
+import msgspec
+
+
+class JobIdEvent(msgspec.Struct, frozen=True, tag_field="type", tag="job_id"):
+    """Which job this stream belongs to; the first event of ``/submit-stream``."""
+
+    job_id: str
+
+
+class StatusEvent(
+    msgspec.Struct, frozen=True, tag_field="type", tag="status", omit_defaults=True, kw_only=True
+):
+    """The job's state; ``position`` is its place in the queue, 1 for the next one."""
+
+    status: str
+    position: int | None = None
+    detail: str | None = None
+
+
+class LogEvent(msgspec.Struct, frozen=True, tag_field="type", tag="log"):
+    """A piece of the log as text; pieces join to the whole."""
+
+    data: str
+
+
+class CompleteEvent(msgspec.Struct, frozen=True, tag_field="type", tag="complete", kw_only=True):
+    """The verdict; always the last event."""
+
+    success: bool
+    exit_code: int | None
+    reason: str
+    detail: str | None = None
+
+
+JobEvent = JobIdEvent | StatusEvent | LogEvent | CompleteEvent
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode_event(event: JobEvent) -> str:
+    """Return the JSON text of an event, on one line whatever its data holds."""
+    return _encoder.encode(event).decode()
+
+
+def decode_event(text: str | bytes) -> dict[str, Any]:
+    """Return the event as a dictionary with a ``type``; types unknown to us pass through.
+
+    Raises:
+        msgspec.DecodeError: not a JSON object.
+
+    """
+    event: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
+    return event

@@ -1,0 +1,196 @@
+"""Who runs a job: the contract every executor keeps, whatever it runs things in.
+
+A *container* here is a single-use place with its own life: created for one
+attempt of one job (or waiting as a standby), fed one project, ended once. It
+outlives the process that created it.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import astuple, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+FED_MARKER = ".fed"
+"""Last entry of the fed tar: the job script does not run without it, so a cut feed runs nothing."""
+
+OutputSink = Callable[[bytes], None]
+"""Takes the next bytes of a container's output. Called in order, from one worker thread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSpec:
+    """What a container is made of; equal specs can stand in for each other.
+
+    ``memory`` in bytes, ``cpus`` in cores, ``log_limit`` the bytes of output
+    the engine must be able to give again.
+    """
+
+    image: str
+    memory: int
+    cpus: float
+    pids: int
+    network: str
+    log_limit: int
+    user: str | None = None
+    runtime: str | None = None
+    cap_add: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """A short name for this spec, the same in every process."""
+        return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()[:12]
+
+
+class ContainerState(StrEnum):
+    """What a container is doing. ``CREATED`` was never started."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedContainer:
+    """A container as a list shows it. ``job_id`` and ``attempt`` are None for a standby."""
+
+    name: str
+    state: ContainerState
+    job_id: str | None = None
+    attempt: int | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerExit:
+    """How a container's main process ended."""
+
+    exit_code: int
+    oom_killed: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineInfo:
+    """What answers, for ``ci doctor`` and the logs."""
+
+    name: str
+    version: str
+    api_version: str = ""
+    detail: str = ""
+
+
+class OutputPump(Protocol):
+    """Output on its way from one container to a sink."""
+
+    async def wait(self) -> None:
+        """Return when the stream has ended and the sink has everything that came.
+
+        The end of the stream is not the end of the container: look at it afterwards.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stop reading and return once the sink will not be called again. Idempotent."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs containers.
+
+    Every call has a deadline of its own and raises ``EngineUnavailable`` when
+    the engine does not answer in time; one wedged container never delays calls
+    about another. Names decide identity: calls are idempotent by name. Any
+    number of tasks may call at once; calls about one container come from one
+    task at a time, except ``stop`` and ``remove``.
+
+    Life of a container: ``launch`` → ``feed`` → (output) → exit → ``remove``.
+    """
+
+    async def open(self) -> None:
+        """Make ready what all containers share. Idempotent; raises ``EngineUnavailable``."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of threads and sockets. Containers go on. Idempotent."""
+        ...
+
+    async def ping(self) -> EngineInfo:
+        """Return what answers. Raises ``EngineUnavailable``."""
+        ...
+
+    async def observe(self) -> Sequence[ObservedContainer]:
+        """Return all containers of our namespace, and no others.
+
+        Raises:
+            EngineUnavailable: it cannot be seen; which is not the same as none.
+
+        """
+        ...
+
+    def container_name(self, job_id: str, attempt: int) -> str:
+        """Return the one name a container of this attempt has."""
+        ...
+
+    async def launch(self, name: str, spec: ContainerSpec) -> None:
+        """Have a started container of that name wait for its project.
+
+        If one of that name exists already, nothing changes.
+
+        Raises:
+            ImageMissing: the image is not to be had.
+            ContainerFailed: the engine refuses to create or start it.
+
+        """
+        ...
+
+    async def feed(self, name: str, tar: Iterable[bytes], sink: OutputSink) -> OutputPump:
+        """Attach to the output, send the project, end the input; return the running pump.
+
+        ``tar`` is read in a worker thread, and its last entry is ``FED_MARKER``.
+        Once per container. Output goes to ``sink`` from the first byte on, even
+        while the feed is under way. If anything fails the input is cut, so that
+        the job script never runs on half a project.
+
+        Raises:
+            ContainerGone: there is no such container, or it has ended.
+            ContainerFailed: it did not take its project (no sh, no tar, …).
+
+        """
+        ...
+
+    async def follow(self, name: str, sink: OutputSink, *, skip: int) -> OutputPump:
+        """Send the container's output from its start, less the first ``skip`` bytes, to ``sink``.
+
+        Goes on until the stream ends. Raises ``ContainerGone``.
+        """
+        ...
+
+    async def has_output(self, name: str) -> bool:
+        """Return whether the container has written anything. Raises ``ContainerGone``.
+
+        The job script writes a line before it does anything else, so output
+        means that the project arrived whole and runs.
+        """
+        ...
+
+    async def exit_of(self, name: str) -> ContainerExit | None:
+        """Return how the container ended, None while it lives. Raises ``ContainerGone``."""
+        ...
+
+    async def wait_exit(self, name: str, *, timeout: float) -> ContainerExit | None:  # noqa: ASYNC109
+        """Return how the container ended, waiting at most ``timeout`` seconds for it."""
+        ...
+
+    async def startup_error(self, name: str) -> str:
+        """Return what a container that never ran the job script complained of, or ``""``."""
+        ...
+
+    async def stop(self, name: str, *, grace: float) -> None:
+        """SIGTERM, ``grace`` seconds, SIGKILL. Succeeds on what has ended or is gone."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Remove the container and what belongs to it, running or not. Succeeds on what is gone."""
+        ...

@@ -1,0 +1,307 @@
+"""A job, the states it can be in, and who stores it.
+
+::
+
+                cancel                       cancel (container stopped first)
+     queued ───────────▶ cancelled ◀──────────────────────── running ──▶ completed
+       │  claim                                                ▲ │
+       └───────────────────────────────────────────────────────┘ │ infrastructure fault
+       ◀─────────────────────────────────────────────────────────┘ (attempts left)
+
+``attempt`` counts claims and is the fencing token: every write to a running
+job names the attempt it speaks for, and one that is no longer current changes
+nothing. ``faults`` counts the infrastructure faults charged against
+``max_attempts``; a claim that our own crash undid is not charged.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+from ci_common.clock import Moment
+from ci_common.errors import InvalidTransition
+from ci_common.logs import LogStore
+from ci_common.recipe import Recipe
+from ci_common.stash import Stash
+
+
+class JobStatus(StrEnum):
+    """Where a job is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing further can happen to a job in this state."""
+        return not TRANSITIONS[self]
+
+
+class Change(StrEnum):
+    """What can happen to a job."""
+
+    CLAIM = "claim"
+    FINISH = "finish"
+    REQUEUE = "requeue"
+    CANCEL = "cancel"
+
+
+TRANSITIONS: Mapping[JobStatus, Mapping[Change, JobStatus]] = MappingProxyType(
+    {
+        JobStatus.QUEUED: {
+            Change.CLAIM: JobStatus.RUNNING,
+            Change.CANCEL: JobStatus.CANCELLED,
+        },
+        JobStatus.RUNNING: {
+            Change.FINISH: JobStatus.COMPLETED,
+            Change.REQUEUE: JobStatus.QUEUED,
+            Change.CANCEL: JobStatus.CANCELLED,
+        },
+        JobStatus.COMPLETED: {},
+        JobStatus.CANCELLED: {},
+    }
+)
+
+
+def next_status(status: JobStatus, change: Change) -> JobStatus:
+    """Return the state ``change`` leads to.
+
+    Raises:
+        InvalidTransition: a job in ``status`` cannot undergo ``change``.
+
+    """
+    try:
+        return TRANSITIONS[status][change]
+    except KeyError:
+        raise InvalidTransition(f"a {status} job cannot {change}") from None
+
+
+def sources(change: Change) -> tuple[JobStatus, ...]:
+    """Return the states in which ``change`` is allowed."""
+    return tuple(status for status, moves in TRANSITIONS.items() if change in moves)
+
+
+class EndReason(StrEnum):
+    """Why a job ended as it did. A fault of ours is never shown as a failed test."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NO_TESTS = "no_tests"
+    TIMED_OUT = "timed_out"
+    OOM_KILLED = "oom_killed"
+    CANCELLED = "cancelled"
+    INFRA_ERROR = "infra_error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a job ended. ``exit_code`` is the command's own, None if it never ran to an end."""
+
+    reason: EndReason
+    exit_code: int | None = None
+    detail: str | None = None
+
+    @property
+    def success(self) -> bool:
+        """Whether the verdict is a pass."""
+        return self.reason is EndReason.PASSED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A submission whose zip is safe on disk.
+
+    ``fingerprint`` is what makes two submissions the same one under an
+    ``idempotency_key`` (the SHA-256 of the zip and the options).
+    """
+
+    id: str
+    recipe: Recipe
+    zip_path: str
+    zip_size: int
+    zip_sha256: str
+    created: Moment
+    project: str = ""
+    priority: int = 0
+    max_attempts: int = 3
+    idempotency_key: str | None = None
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One row. ``seq`` grows with every submission and is the order within a priority.
+
+    ``container`` is the name of the present attempt's container once it is
+    about to be fed; ``log_base`` the offset in the job's log at which that
+    attempt's output begins; ``fed`` whether the whole project is known to have
+    reached it.
+    """
+
+    id: str
+    seq: int
+    status: JobStatus
+    recipe: Recipe
+    created_at: datetime
+    zip_path: str
+    zip_size: int
+    zip_sha256: str
+    project: str = ""
+    priority: int = 0
+    attempt: int = 0
+    faults: int = 0
+    max_attempts: int = 3
+    container: str | None = None
+    log_base: int = 0
+    fed: bool = False
+    started: Moment | None = None
+    end_time: datetime | None = None
+    hold_until: datetime | None = None
+    reason: EndReason | None = None
+    exit_code: int | None = None
+    detail: str | None = None
+
+    @property
+    def start_time(self) -> datetime | None:
+        """When the present attempt was claimed."""
+        return self.started.wall if self.started else None
+
+    @property
+    def success(self) -> bool | None:
+        """The verdict, or None while there is none."""
+        return self.reason is EndReason.PASSED if self.reason else None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """How many jobs wait and how many run."""
+
+    queued: int
+    running: int
+
+
+class JobRepository(Protocol):
+    """Where jobs are kept.
+
+    Durable: a call that returned is on disk. Any number of tasks and processes
+    may call at once. Writes that name an ``attempt`` change nothing and return
+    False (or None) when the job is not running that attempt: someone else
+    decided, and the caller observes again. They never raise for it.
+
+    Every method may raise ``StorageBusy`` (locked past the deadline) or
+    ``StorageFull``; nothing was changed then.
+
+    A job's zip and log are files beside the rows: ``stash`` and ``logs`` keep
+    them, under ``data_dir``, which is all that has to be saved of a server.
+    """
+
+    data_dir: Path
+    stash: Stash
+    logs: LogStore
+
+    async def initialize(self) -> None:
+        """Open the store and bring its schema up to date. Idempotent.
+
+        Raises:
+            DatabaseUnusable: corrupt or newer; the file is left as it was.
+
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything. Idempotent."""
+        ...
+
+    async def add(self, new: NewJob) -> tuple[Job, bool]:
+        """Store a queued job; return it and whether it is new.
+
+        With an ``idempotency_key`` seen before, the first job is returned and
+        nothing is stored.
+
+        Raises:
+            IdempotencyConflict: the key was used with another fingerprint.
+
+        """
+        ...
+
+    async def get(self, job_id: str) -> Job:
+        """Return a job by its full id.
+
+        Raises:
+            JobNotFound: there is none.
+
+        """
+        ...
+
+    async def find(self, reference: str) -> Job:
+        """Return the job that ``reference`` names: a full id, a unique prefix, or ``last``.
+
+        Raises:
+            JobNotFound: none fits.
+            AmbiguousJob: more than one id begins like that.
+
+        """
+        ...
+
+    async def get_many(self, job_ids: Iterable[str]) -> Sequence[Job]:
+        """Return those of the jobs that exist, in no particular order."""
+        ...
+
+    async def list_recent(self, *, limit: int, before: int | None = None) -> Sequence[Job]:
+        """Return at most ``limit`` jobs, newest first, below the ``seq`` ``before``."""
+        ...
+
+    async def startable(self, *, limit: int, now: datetime) -> Sequence[Job]:
+        """Return the queued jobs to start next, in order; those on hold are left out."""
+        ...
+
+    async def running(self) -> Sequence[Job]:
+        """Return every job that is claimed and has not ended."""
+        ...
+
+    async def queue_position(self, job_id: str) -> int | None:
+        """Return the job's place in the queue, 1 for the next one; None if it is not queued."""
+        ...
+
+    async def count(self) -> QueueCounts:
+        """Return how many jobs wait and run."""
+        ...
+
+    async def claim(self, job_id: str, *, attempt: int, now: Moment) -> Job | None:
+        """Take a queued job whose last attempt was ``attempt``; return it running the next one.
+
+        Clears container, ``fed`` and hold. None if it is not queued any more.
+        """
+        ...
+
+    async def record_container(
+        self, job_id: str, *, attempt: int, container: str, log_base: int
+    ) -> bool:
+        """Note which container the attempt uses and where its log begins, before it is fed."""
+        ...
+
+    async def record_fed(self, job_id: str, *, attempt: int) -> bool:
+        """Note that the whole project has reached the container."""
+        ...
+
+    async def finish(self, job_id: str, *, attempt: int, result: Result, now: Moment) -> bool:
+        """Write the end of a running job, once and for all."""
+        ...
+
+    async def requeue(
+        self,
+        job_id: str,
+        *,
+        attempt: int,
+        charged: bool,
+        detail: str,
+        hold_until: datetime | None = None,
+    ) -> bool:
+        """Put a running job back in its old place; ``charged`` adds one to its faults."""
+        ...

@@ -1,0 +1,48 @@
+"""What it takes to run a project's tests."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+DEFAULT_COMMAND: tuple[str, ...] = ("python", "-m", "pytest")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A project's plan, as detected and as its own configuration overrides it.
+
+    ``dependencies`` and ``project`` are shell commands, run in order in the
+    project's folder by ``sh`` with ``errexit``: the first install what the
+    project needs and read only ``dependency_files``; the second install the
+    project itself. None as a value means: the server's default.
+    """
+
+    image: str | None = None
+    dependencies: tuple[str, ...] = ()
+    dependency_files: tuple[str, ...] = ()
+    project: tuple[str, ...] = ()
+    command: str | tuple[str, ...] = DEFAULT_COMMAND
+    env: Mapping[str, str] = field(default_factory=dict)
+    timeout: float | None = None
+    """Seconds."""
+    memory: int | None = None
+    """Bytes."""
+    cpus: float | None = None
+    network: str | None = None
+    """``bridge`` or ``none``."""
+    artifacts: tuple[str, ...] = ()
+    root: str = ""
+    """The project's folder inside the zip, ``""`` for its top."""
+    notes: tuple[str, ...] = ()
+    """What was found and how to override it: the first lines of the log."""
+
+    @property
+    def command_line(self) -> str:
+        """The command as one shell string."""
+        return self.command if isinstance(self.command, str) else shlex.join(self.command)
+
+    @property
+    def runs_pytest(self) -> bool:
+        """Whether exit code 5 means that no tests were found."""
+        words = self.command.split() if isinstance(self.command, str) else self.command
+        return any(word == "pytest" or word.endswith("/pytest") for word in words)

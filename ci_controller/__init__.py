@@ -1,0 +1,1 @@
+"""The reconcile loop, the executors it drives, and the log pump."""
