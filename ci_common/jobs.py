@@ -141,7 +141,7 @@ class Job:
     ``container`` is the name of the present attempt's container once it is
     about to be fed; ``log_base`` the offset in the job's log at which that
     attempt's output begins; ``fed`` whether the whole project is known to have
-    reached it.
+    reached it; ``stop_reason`` why the attempt is being stopped, if it is.
     """
 
     id: str
@@ -163,6 +163,7 @@ class Job:
     started: Moment | None = None
     end_time: datetime | None = None
     hold_until: datetime | None = None
+    stop_reason: EndReason | None = None
     reason: EndReason | None = None
     exit_code: int | None = None
     detail: str | None = None
@@ -276,7 +277,7 @@ class JobRepository(Protocol):
     async def claim(self, job_id: str, *, attempt: int, now: Moment) -> Job | None:
         """Take a queued job whose last attempt was ``attempt``; return it running the next one.
 
-        Clears container, ``fed`` and hold. None if it is not queued any more.
+        Clears container, ``fed``, ``stop_reason`` and hold. None if it is not queued any more.
         """
         ...
 
@@ -288,6 +289,13 @@ class JobRepository(Protocol):
 
     async def record_fed(self, job_id: str, *, attempt: int) -> bool:
         """Note that the whole project has reached the container."""
+        ...
+
+    async def record_stop(self, job_id: str, *, attempt: int, reason: EndReason) -> bool:
+        """Note that the attempt is to be stopped, and why, before its container is.
+
+        The first reason stays. False when the job is not running that attempt.
+        """
         ...
 
     async def finish(self, job_id: str, *, attempt: int, result: Result, now: Moment) -> bool:

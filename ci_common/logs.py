@@ -14,21 +14,30 @@ class LogWriter(Protocol):
     def write(self, data: bytes) -> None:
         """Append. Past the store's limit the rest is dropped, once with a marker.
 
-        A full disk is not the job's fault: what cannot be written is dropped,
-        a marker follows when there is room again, and nothing is raised.
+        A full disk is not the job's fault: from the first byte that cannot be
+        written everything is dropped until ``close``, and nothing is raised. A
+        gap would break the offsets of those who come later.
         """
         ...
 
-    def close(self) -> None:
-        """Let go of the file. Idempotent."""
+    def close(self, *, will_resume: bool = False) -> None:
+        """Mark what was lost, if anything, and let go of the file. Idempotent.
+
+        ``will_resume``: the same output will be read again from the engine, so
+        nothing is lost yet, and nothing is marked.
+        """
         ...
 
 
 class LogStore(Protocol):
     """Logs by job id. Calls are short, block, and may come from any thread or process."""
 
-    def open(self, job_id: str) -> LogWriter:
-        """Open a log to append to, creating it if needed."""
+    def open(self, job_id: str, *, new_attempt: bool = False) -> LogWriter:
+        """Open a log to append to, creating it if needed.
+
+        A log whose end was marked as lost takes no more, unless a
+        ``new_attempt`` begins, whose output has an offset of its own.
+        """
         ...
 
     def size(self, job_id: str) -> int:

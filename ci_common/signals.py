@@ -6,8 +6,8 @@ Topics: ``queue`` (something may be startable), ``job:<id>`` (a row changed),
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 QUEUE = "queue"
@@ -60,20 +60,8 @@ class Signals(Protocol):
         """Signal ``topic`` from any thread."""
         ...
 
-    def subscribe(self, *topics: str) -> "ContextSubscription":
-        """Return a context manager that holds a subscription to ``topics``."""
-        ...
-
-
-class ContextSubscription(Protocol):
-    """A subscription for the length of a ``with`` block."""
-
-    def __enter__(self) -> Subscription:
-        """Begin to listen."""
-        ...
-
-    def __exit__(self, *exc: object) -> None:
-        """Cease to listen."""
+    def subscribe(self, *topics: str) -> AbstractContextManager[Subscription]:
+        """Hold a subscription to ``topics`` for a ``with`` block."""
         ...
 
 
@@ -94,9 +82,13 @@ class LocalSignals:
             listener.deliver(topic)
 
     def notify_threadsafe(self, topic: str) -> None:
-        """Signal ``topic`` from any thread; dropped when there is no loop to run it."""
+        """Signal ``topic`` from any thread."""
+        self.call_threadsafe(self.notify, topic)
+
+    def call_threadsafe(self, notify: Callable[[str], None], topic: str) -> None:
+        """Call ``notify(topic)`` on the bound loop; dropped when there is none to run it."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self.notify, topic)
+            self._loop.call_soon_threadsafe(notify, topic)
 
     @contextmanager
     def subscribe(self, *topics: str) -> Iterator[Subscription]:

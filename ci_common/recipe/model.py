@@ -14,7 +14,9 @@ class Recipe:
     ``dependencies`` and ``project`` are shell commands, run in order in the
     project's folder by ``sh`` with ``errexit``: the first install what the
     project needs and read only ``dependency_files``; the second install the
-    project itself. None as a value means: the server's default.
+    project itself. Besides what the image has they can call ``ci_pip``,
+    ``ci_need`` and ``ci_venv`` of the job script. None as a value means: the
+    server's default.
     """
 
     image: str | None = None
@@ -31,6 +33,8 @@ class Recipe:
     network: str | None = None
     """``bridge`` or ``none``."""
     artifacts: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+    """Folders below ``root`` that Python imports from, first ones first; ``.`` is ``root``."""
     root: str = ""
     """The project's folder inside the zip, ``""`` for its top."""
     notes: tuple[str, ...] = ()

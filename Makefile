@@ -1,0 +1,44 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# The rest are the parts of them, and of the gate (.ci/run).
+
+RUN := scripts/with-runner
+# Tests wait for containers more than they compute, so two workers a core pay off.
+PYTEST_WORKERS ?= 4
+
+.PHONY: help setup demo test unit lint types imports check bench constraints clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make .venv, a Docker engine that answers, and the runner image
+	@$(RUN) true
+
+demo: ## Run a sample project's tests in a container, from nothing
+	@$(RUN) scripts/demo
+
+test: ## Run all tests (sets everything up first)
+	@$(RUN) python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+unit: ## Run the tests that need no engine
+	@scripts/setup && .venv/bin/python -m pytest -n auto -m "not docker" tests/unit tests/contract $(PYTEST_ARGS)
+
+lint: ## Check style
+	@scripts/setup && .venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+types: ## Check types
+	@scripts/setup && .venv/bin/mypy
+
+imports: ## Check who imports whom
+	@scripts/setup && .venv/bin/lint-imports
+
+check: lint types imports ## All static checks
+
+bench: ## Measure against plain docker run (prints ratios)
+	@$(RUN) python -m bench
+
+constraints: ## Write constraints.txt anew from pyproject.toml
+	@.venv/bin/uv pip compile --quiet pyproject.toml --all-extras --universal --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade -o constraints.txt
+
+clean: ## Remove what setup and tests made here (not the engine, not the image)
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info

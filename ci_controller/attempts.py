@@ -1,0 +1,284 @@
+"""Carrying one attempt of one job from its claim to its result.
+
+Every step is written down before the next one begins; every write names the
+attempt, and one that changes nothing means that someone else decided: then
+the attempt is left alone. What an attempt cannot decide, because the engine or
+the database does not answer, it leaves as it is: the next look at the world
+takes it up again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from ci_common.clock import Clock
+from ci_common.errors import (
+    CIError,
+    ContainerFailed,
+    ContainerGone,
+    EngineError,
+    EngineUnavailable,
+)
+from ci_common.executor import ContainerExit, Executor, OutputPump
+from ci_common.jobs import EndReason, Job, JobRepository, Result
+from ci_common.signals import Signals, job_topic
+from ci_controller.job_log import JobLog
+from ci_controller.job_script import render_environment, render_job_script
+from ci_controller.settings import ControllerSettings
+from ci_controller.verdict import CHILD_KILLED_NOTE, child_was_killed, died_with_engine, judge
+from ci_controller.workspace import tar_project
+
+_log = logging.getLogger(__name__)
+
+
+class AttemptLost(Exception):
+    """The job is not running this attempt any more: someone else decided."""
+
+
+class AttemptFault(Exception):
+    """The attempt came to nothing through no fault of the job.
+
+    ``charged`` faults count against the job's ``max_attempts``; one that our
+    own crash brought about does not.
+    """
+
+    def __init__(self, detail: str, *, charged: bool = True) -> None:
+        self.detail = detail
+        self.charged = charged
+        super().__init__(detail)
+
+
+@dataclass(slots=True)
+class Attempts:
+    """What can be done with an attempt.
+
+    ``start``, ``adopt`` and ``vanish`` of one job never overlap; ``stop`` may
+    come at any time. All of them return normally unless cancelled or the
+    database fails; cancelling one leaves its container as it is.
+    """
+
+    repository: JobRepository
+    executor: Executor
+    signals: Signals
+    clock: Clock
+    settings: ControllerSettings
+    starting: asyncio.Semaphore
+    _engine_was_away: set[str] = field(default_factory=set)
+
+    async def start(self, job: Job, *, discard: bool = False) -> None:
+        """Start a claimed job and stay with it to its result.
+
+        ``discard`` first removes what a former process left under its name.
+        """
+        await self._settle(job, self._run_new(job, discard=discard))
+
+    async def adopt(self, job: Job) -> None:
+        """Take up a container found after a crash, and stay with it to its result."""
+        await self._settle(job, self._run_found(job))
+
+    async def vanish(self, job: Job) -> None:
+        """Deal with a job whose container is no longer there."""
+        await self._give_back(job, AttemptFault("the container vanished"))
+
+    async def stop(self, job: Job, reason: EndReason) -> None:
+        """Stop a running attempt; whoever stays with it writes the result."""
+        if await self.repository.record_stop(job.id, attempt=job.attempt, reason=reason):
+            await self.executor.stop(self._name(job), grace=self.settings.stop_grace)
+
+    def _name(self, job: Job) -> str:
+        return self.executor.container_name(job.id, job.attempt)
+
+    async def _settle(self, job: Job, run: Coroutine[None, None, Result]) -> None:
+        """Write down what comes out of an attempt, whatever it is."""
+        outcome = await self._outcome(job, run)
+        if outcome is None:
+            return
+        if isinstance(outcome, Result):
+            await self._finish(job, outcome)
+        else:
+            await self._give_back(job, outcome)
+        self._engine_was_away.discard(job.id)
+        await self._clean_up(job)
+
+    async def _outcome(
+        self, job: Job, run: Coroutine[None, None, Result]
+    ) -> Result | AttemptFault | None:
+        """Return what an attempt came to; None when that is not for us, or not yet, to say."""
+        try:
+            return await run
+        except AttemptLost:
+            _log.info("job %s: attempt %d was decided elsewhere", job.id, job.attempt)
+            return None
+        except AttemptFault as fault:
+            return fault
+        except EngineError as error:
+            return self._outcome_of(job, error)
+        except CIError:
+            raise  # the database's trouble, not the attempt's: the next look takes it up
+        except Exception:  # noqa: BLE001 -- a job must not hang on a mistake of ours
+            _log.exception("job %s: attempt %d met an internal error", job.id, job.attempt)
+            return AttemptFault("internal error; the server's log has it")
+
+    def _outcome_of(self, job: Job, error: EngineError) -> Result | AttemptFault | None:
+        match error:
+            case EngineUnavailable():
+                _log.warning("job %s: %s Looking again later.", job.id, error.detail)
+                self._engine_was_away.add(job.id)
+                return None
+            case ContainerGone():
+                return AttemptFault("the container vanished")
+            case _:
+                # No image, no shell, no tar: trying again would only say the same later.
+                return Result(reason=EndReason.INFRA_ERROR, detail=_explain(error))
+
+    async def _run_new(self, job: Job, *, discard: bool) -> Result:
+        with JobLog(self.repository.logs, job, self.signals, new_attempt=True) as log:
+            try:
+                async with self.starting:
+                    pump = await self._feed(job, log, discard=discard)
+            except EngineUnavailable as error:
+                raise AttemptFault(error.detail) from error
+            return await self._stay(job, log, pump)
+
+    async def _feed(self, job: Job, log: JobLog, *, discard: bool) -> OutputPump:
+        name = self._name(job)
+        if not Path(job.zip_path).is_file():  # noqa: ASYNC240 -- one stat
+            raise ContainerFailed("the job's stashed project is missing", hint="Submit it again.")
+        if discard:
+            await self.executor.remove(name)
+        await self.executor.launch(name, self.settings.defaults.spec(job.recipe))
+        if not await self.repository.record_container(
+            job.id, attempt=job.attempt, container=name, log_base=log.size
+        ):
+            raise AttemptLost
+        env = self.settings.defaults.env
+        script = render_job_script(job.recipe)
+        tar = tar_project(job.zip_path, script, render_environment(job.recipe, env))
+        pump = await self.executor.feed(name, tar, log.sink)
+        if not await self.repository.record_fed(job.id, attempt=job.attempt):
+            await pump.close()
+            raise AttemptLost
+        return pump
+
+    async def _run_found(self, job: Job) -> Result:
+        if not job.fed and not await self._was_fed(job):
+            detail = "the server stopped while the job was being started"
+            raise AttemptFault(detail, charged=False)
+        with JobLog(self.repository.logs, job, self.signals) as log:
+            return await self._stay(job, log, await self._follow(job, log))
+
+    async def _was_fed(self, job: Job) -> bool:
+        """Find out whether a container reached its job script before our crash.
+
+        The script writes before it does anything else, and an input that was
+        cut ends the container without running it. So: output means fed; none
+        by the time the container has ended means not fed.
+        """
+        name = self._name(job)
+        if not await self.executor.has_output(name):
+            ended = await self.executor.wait_exit(name, timeout=self.settings.adopt_grace)
+            if ended is None:
+                await self._stop_if_silent(name)
+        if not await self.executor.has_output(name):
+            return False
+        if not await self.repository.record_fed(job.id, attempt=job.attempt):
+            raise AttemptLost
+        return True
+
+    async def _stop_if_silent(self, name: str) -> None:
+        # It was never attached to, so its input stays open for ever.
+        if not await self.executor.has_output(name):
+            await self.executor.stop(name, grace=0)
+
+    async def _follow(self, job: Job, log: JobLog) -> OutputPump:
+        skip = max(0, log.size - job.log_base)
+        return await self.executor.follow(self._name(job), log.sink, skip=skip)
+
+    async def _stay(self, job: Job, log: JobLog, pump: OutputPump) -> Result:
+        """Pump until the container has ended; return the verdict."""
+        ended = await self._pump_to_end(job, log, pump)
+        row = await self.repository.get(job.id)
+        if row.attempt != job.attempt:
+            raise AttemptLost
+        if row.stop_reason is None and self._took_the_engine(job, ended):
+            raise AttemptFault("the container engine stopped while the job was running")
+        if child_was_killed(ended):
+            log.note(CHILD_KILLED_NOTE)
+        if row.stop_reason is EndReason.TIMED_OUT:
+            limit = self.settings.defaults.timeout_of(job.recipe)
+            log.note(f"Stopped: the job took longer than its time limit of {limit:g} s.")
+        return judge(job.recipe, ended, row.stop_reason)
+
+    def _took_the_engine(self, job: Job, ended: ContainerExit) -> bool:
+        return job.id in self._engine_was_away and died_with_engine(ended)
+
+    async def _pump_to_end(self, job: Job, log: JobLog, pump: OutputPump) -> ContainerExit:
+        while True:
+            try:
+                await pump.wait()
+            finally:
+                await pump.close()
+            ended = await self.executor.wait_exit(self._name(job), timeout=self.settings.exit_grace)
+            if ended is not None:
+                return ended
+            # The stream broke off under a living container: take it up where we are.
+            pump = await self._follow_again(job, log)
+
+    async def _follow_again(self, job: Job, log: JobLog) -> OutputPump:
+        row = await self.repository.get(job.id)
+        if row.attempt != job.attempt:
+            raise AttemptLost
+        return await self._follow(row, log)
+
+    async def _finish(self, job: Job, result: Result) -> None:
+        if result.reason is EndReason.INFRA_ERROR:
+            with JobLog(self.repository.logs, job, self.signals) as log:
+                log.note(f"Infrastructure error: {result.detail}")
+        if await self.repository.finish(
+            job.id, attempt=job.attempt, result=result, now=self.clock.now()
+        ):
+            _log.info("job %s: %s", job.id, result.reason)
+        self.signals.notify(job_topic(job.id))
+
+    async def _give_back(self, job: Job, fault: AttemptFault) -> None:
+        """Queue the job again, or end it when its attempts are used up."""
+        faults = job.faults + fault.charged
+        if faults >= job.max_attempts:
+            detail = f"{fault.detail} ({faults} attempts)"
+            await self._finish(job, Result(reason=EndReason.INFRA_ERROR, detail=detail))
+            return
+        hold_until = None
+        if fault.charged:
+            delay = self.settings.backoff.delay(faults)
+            hold_until = self.clock.now().wall + timedelta(seconds=delay)
+            with JobLog(self.repository.logs, job, self.signals) as log:
+                log.note(
+                    f"Attempt {faults} of {job.max_attempts} was lost: {fault.detail}. "
+                    "The job starts again by itself."
+                )
+        await self.repository.requeue(
+            job.id,
+            attempt=job.attempt,
+            charged=fault.charged,
+            detail=fault.detail,
+            hold_until=hold_until,
+        )
+        _log.warning("job %s: queued again: %s", job.id, fault.detail)
+        self.signals.notify(job_topic(job.id))
+
+    async def _clean_up(self, job: Job) -> None:
+        """Remove what the attempt leaves behind; what fails here is swept later."""
+        try:
+            await self.executor.remove(self._name(job))
+        except EngineError as error:
+            _log.warning("job %s: container not removed yet: %s", job.id, error.detail)
+        row = await self.repository.get(job.id)
+        if row.status.ended:
+            await asyncio.to_thread(self.repository.stash.remove, job.zip_path)
+
+
+def _explain(error: EngineError) -> str:
+    return f"{error.detail} {error.hint}" if error.hint else error.detail

@@ -1,0 +1,223 @@
+"""The reconcile loop: look, plan, act; every two seconds and whenever something happens."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+
+from ci_common.clock import Clock, SystemClock
+from ci_common.errors import CIError, EngineError
+from ci_common.executor import Executor
+from ci_common.jobs import EndReason, Job, JobRepository
+from ci_common.signals import QUEUE, LocalSignals, Signals, Subscription, job_topic
+from ci_controller.attempts import Attempts
+from ci_controller.lock import ControllerLock
+from ci_controller.observe import Observation, Work, observe
+from ci_controller.plan import (
+    Action,
+    Adopt,
+    Claim,
+    RemoveContainer,
+    Snapshot,
+    Start,
+    Stop,
+    Vanish,
+    plan,
+)
+from ci_controller.settings import ControllerSettings
+from ci_controller.sweep import sweep
+
+_log = logging.getLogger(__name__)
+
+
+class JobController:
+    """Starts queued jobs, stays with running ones, recovers from crashes.
+
+    Of all controllers on one data directory only the holder of its lock acts;
+    the others try to take the lock at every tick. ``reconcile_interval`` is in
+    seconds. The controller opens and closes the executor; the repository
+    belongs to the caller.
+    """
+
+    def __init__(
+        self,
+        repository: JobRepository,
+        container_manager: Executor,
+        reconcile_interval: float = 2.0,
+        *,
+        signals: Signals | None = None,
+        clock: Clock | None = None,
+        settings: ControllerSettings | None = None,
+    ) -> None:
+        self._repository = repository
+        self._executor = container_manager
+        self._interval = reconcile_interval
+        self._signals = signals or LocalSignals()
+        self._clock = clock or SystemClock()
+        self._settings = settings or ControllerSettings()
+        self._attempts = Attempts(
+            repository=repository,
+            executor=container_manager,
+            signals=self._signals,
+            clock=self._clock,
+            settings=self._settings,
+            starting=asyncio.Semaphore(self._settings.max_starting),
+        )
+        self._lock = ControllerLock(repository.data_dir / "controller.lock")
+        self._wake = Subscription()
+        self._loop_task: asyncio.Task[None] | None = None
+        self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._stops: dict[str, asyncio.Task[None]] = {}
+        self._removals: dict[str, asyncio.Task[None]] = {}
+        self._swept_at: float | None = None
+        self._engine_error: str | None = "not looked at yet"
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this controller acts."""
+        return self._lock.held
+
+    @property
+    def engine_error(self) -> str | None:
+        """Why the engine could not be seen at the last look; None when it could."""
+        return self._engine_error
+
+    async def start(self) -> None:
+        """Begin to reconcile, at once and from then on. Idempotent."""
+        if self._loop_task is None:
+            if isinstance(self._signals, LocalSignals):
+                self._signals.bind(asyncio.get_running_loop())
+            self._loop_task = asyncio.create_task(self._run(), name="reconcile-loop")
+
+    async def stop(self) -> None:
+        """Cease to act; containers go on, and the next controller adopts them. Idempotent."""
+        tasks = [*self._jobs.values(), *self._stops.values(), *self._removals.values()]
+        if self._loop_task is not None:
+            tasks.append(self._loop_task)
+            self._loop_task = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._executor.close()
+        self._lock.release()
+
+    async def reconcile(self) -> list[Action]:
+        """Look, plan and act once; return the plan. What was begun goes on in tasks."""
+        observation = await self._look()
+        actions = plan(observation.snapshot)
+        jobs = {job.id: job for job in observation.snapshot.running}
+        for action in actions:
+            await self._act(action, jobs)
+        return actions
+
+    async def idle(self) -> None:
+        """Return once no task of this controller is at work. For tests and tools."""
+        while tasks := [*self._jobs.values(), *self._stops.values(), *self._removals.values()]:
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        with self._signals.subscribe(QUEUE) as self._wake:
+            while True:
+                await self._tick()
+                await self._wake.wait(self._interval)
+
+    async def _tick(self) -> None:
+        try:
+            if self._lead():
+                await self.reconcile()
+                await self._sweep_now_and_then()
+        except CIError as error:
+            _log.warning("reconciling failed, trying again: %s", error.detail)
+        except Exception:  # noqa: BLE001 -- everything hangs on the loop: it outlives our mistakes
+            _log.exception("reconciling met an internal error")
+
+    def _lead(self) -> bool:
+        led_before = self._lock.held
+        if self._lock.try_acquire() and not led_before:
+            _log.info("this process is the controller now")
+        return self._lock.held
+
+    async def _look(self) -> Observation:
+        work = Work(busy=frozenset(self._jobs), stopping=frozenset(self._stops))
+        try:
+            await self._executor.open()
+        except EngineError as error:
+            snapshot = Snapshot(now=self._clock.now())
+            observation = Observation(snapshot, error.detail)
+        else:
+            observation = await observe(
+                self._repository, self._executor, self._clock, self._settings, work
+            )
+        self._note_engine(observation.engine_error)
+        return observation
+
+    def _note_engine(self, error: str | None) -> None:
+        if error != self._engine_error:
+            if error:
+                _log.warning("the container engine cannot be seen; jobs wait: %s", error)
+            else:
+                _log.info("the container engine answers")
+        self._engine_error = error
+
+    async def _act(self, action: Action, jobs: dict[str, Job]) -> None:
+        match action:
+            case Claim():
+                await self._claim(action)
+            case Start(job_id=job_id):
+                self._work_on(job_id, self._attempts.start(jobs[job_id], discard=True))
+            case Adopt(job_id=job_id):
+                self._work_on(job_id, self._attempts.adopt(jobs[job_id]))
+            case Vanish(job_id=job_id):
+                self._work_on(job_id, self._attempts.vanish(jobs[job_id]))
+            case Stop(job_id=job_id, reason=reason):
+                self._stop_job(jobs[job_id], reason)
+            case RemoveContainer(name=name):
+                self._remove(name)
+
+    async def _claim(self, action: Claim) -> None:
+        # Here and not in the task: the next look must count the job as running.
+        job = await self._repository.claim(
+            action.job_id, attempt=action.attempt, now=self._clock.now()
+        )
+        if job is not None:
+            self._signals.notify(job_topic(job.id))
+            self._work_on(job.id, self._attempts.start(job))
+
+    def _work_on(self, job_id: str, work: Coroutine[None, None, None]) -> None:
+        self._spawn(self._jobs, job_id, f"job-{job_id}", work)
+
+    def _stop_job(self, job: Job, reason: EndReason) -> None:
+        self._spawn(self._stops, job.id, f"stop-{job.id}", self._attempts.stop(job, reason))
+
+    def _remove(self, name: str) -> None:
+        if name not in self._removals:
+            _log.info("removing container %s, which nothing needs", name)
+            self._spawn(self._removals, name, f"remove-{name}", self._executor.remove(name))
+
+    def _spawn(
+        self,
+        tasks: dict[str, asyncio.Task[None]],
+        key: str,
+        name: str,
+        work: Coroutine[None, None, None],
+    ) -> None:
+        task = asyncio.create_task(work, name=name)
+        tasks[key] = task
+
+        def ended(task: asyncio.Task[None]) -> None:
+            del tasks[key]
+            if task.cancelled():
+                return
+            if error := task.exception():
+                # Not woken for it: the next tick tries again, without a hot loop.
+                detail = error.detail if isinstance(error, CIError) else repr(error)
+                _log.warning("%s failed, trying again: %s", name, detail, exc_info=error)
+            else:
+                self._wake.deliver(QUEUE)
+
+        task.add_done_callback(ended)
+
+    async def _sweep_now_and_then(self) -> None:
+        uptime = self._clock.now().uptime
+        if self._swept_at is None or uptime - self._swept_at >= self._settings.sweep_interval:
+            self._swept_at = uptime
+            await sweep(self._repository, self._clock, grace=self._settings.orphan_grace)

@@ -1,0 +1,57 @@
+"""A job's log as its attempts write it: the container's bytes, and now and then a note of ours."""
+
+from typing import Self
+
+from ci_common.jobs import Job
+from ci_common.logs import LogStore, LogWriter
+from ci_common.signals import Signals, log_topic
+
+_NOTE_WINDOW = 4096
+"""How far back to look for a note that a former process may have written already."""
+
+
+class JobLog:
+    """The open log of one job. ``sink`` is for pumps; everyone else uses the rest.
+
+    Use as a context manager; leave it only when no pump writes any more.
+    """
+
+    def __init__(
+        self, store: LogStore, job: Job, signals: Signals, *, new_attempt: bool = False
+    ) -> None:
+        self._store = store
+        self._job_id = job.id
+        self._topic = log_topic(job.id)
+        self._signals = signals
+        self._writer: LogWriter = store.open(job.id, new_attempt=new_attempt)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        # Left in the middle, the container goes on, and so does its output in the engine.
+        self._writer.close(will_resume=kind is not None)
+
+    @property
+    def size(self) -> int:
+        """Bytes in the log."""
+        return self._writer.size
+
+    def sink(self, data: bytes) -> None:
+        """Append output and tell the readers. For a worker thread."""
+        self._writer.write(data)
+        self._signals.notify_threadsafe(self._topic)
+
+    def note(self, text: str) -> None:
+        """Append a line of ours, once: doing it again after a crash changes nothing.
+
+        Only where no container's bytes follow in the same attempt, whose
+        offsets are counted from ``log_base``.
+        """
+        line = f"[ci] {text}\n".encode()
+        tail = self._store.read(self._job_id, max(0, self.size - _NOTE_WINDOW), _NOTE_WINDOW)
+        if tail.endswith(line):
+            return
+        separator = b"" if not tail or tail.endswith(b"\n") else b"\n"
+        self._writer.write(separator + line)
+        self._signals.notify(self._topic)

@@ -1,0 +1,90 @@
+"""Looking at what is: rows that have not ended, and the engine's containers with our name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ci_common.clock import Clock
+from ci_common.errors import EngineError
+from ci_common.executor import Executor, ObservedContainer
+from ci_common.jobs import Job, JobRepository
+from ci_controller.plan import Snapshot
+from ci_controller.settings import ControllerSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What this process has in hand: ids of jobs that tasks work at, and that are being stopped."""
+
+    busy: frozenset[str] = frozenset()
+    stopping: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A snapshot, and what the engine said if it could not be seen."""
+
+    snapshot: Snapshot
+    engine_error: str | None = None
+
+
+async def observe(
+    repository: JobRepository,
+    executor: Executor,
+    clock: Clock,
+    settings: ControllerSettings,
+    work: Work,
+) -> Observation:
+    """Return what is now.
+
+    ``work`` must be taken before the call, and containers are listed before
+    rows are read: then a row that speaks of a container missing from the list
+    is older than the list, or in the hands of a task.
+    """
+    containers, engine_error = await _containers(executor)
+    running = await repository.running()
+    free = max(0, settings.max_running - len(running))
+    now = clock.now()
+    snapshot = Snapshot(
+        now=now,
+        running=tuple(running),
+        startable=tuple(await _startable(repository, free, now.wall, containers)),
+        others={job.id: job for job in await _owners(repository, containers, running)},
+        containers=containers,
+        busy=work.busy,
+        stopping=work.stopping,
+        timeouts={job.id: settings.defaults.timeout_of(job.recipe) for job in running},
+        capacity=settings.max_running,
+        orphan_grace=settings.orphan_grace,
+    )
+    return Observation(snapshot, engine_error)
+
+
+async def _containers(
+    executor: Executor,
+) -> tuple[tuple[ObservedContainer, ...] | None, str | None]:
+    try:
+        return tuple(await executor.observe()), None
+    except EngineError as error:
+        return None, error.detail
+
+
+async def _startable(
+    repository: JobRepository,
+    free: int,
+    now: datetime,
+    containers: tuple[ObservedContainer, ...] | None,
+) -> Sequence[Job]:
+    if not free or containers is None:
+        return ()
+    return await repository.startable(limit=free, now=now)
+
+
+async def _owners(
+    repository: JobRepository,
+    containers: tuple[ObservedContainer, ...] | None,
+    running: Sequence[Job],
+) -> Sequence[Job]:
+    known = {job.id for job in running}
+    strangers = {c.job_id for c in containers or () if c.job_id and c.job_id not in known}
+    return await repository.get_many(strangers) if strangers else ()

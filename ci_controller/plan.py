@@ -1,0 +1,174 @@
+"""What to do, given what is: ``plan(snapshot) -> actions``. Pure, synchronous and total.
+
+Time is data in the snapshot, and so is not knowing: ``containers`` is None
+when the engine could not be seen, and then nothing is concluded from it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ci_common.clock import Moment
+from ci_common.executor import ContainerState, ObservedContainer
+from ci_common.jobs import EndReason, Job, JobStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Everything a plan is made from.
+
+    ``running``: claimed jobs. ``startable``: queued jobs in order, no more
+    than there are free places. ``others``: further jobs that observed
+    containers belong to, by id. ``busy``: ids of jobs that a task of this
+    process works at. ``stopping``: of those, the ones being stopped.
+    ``timeouts``: seconds an attempt may take, by id of a running job.
+    """
+
+    now: Moment
+    running: tuple[Job, ...] = ()
+    startable: tuple[Job, ...] = ()
+    others: Mapping[str, Job] = field(default_factory=dict)
+    containers: tuple[ObservedContainer, ...] | None = None
+    busy: frozenset[str] = frozenset()
+    stopping: frozenset[str] = frozenset()
+    timeouts: Mapping[str, float] = field(default_factory=dict)
+    capacity: int = 1
+    orphan_grace: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Take a queued job and start it."""
+
+    job_id: str
+    attempt: int
+    """The attempt it had before: the claim makes it one more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start a claimed job that certainly was not fed; what stands under its name goes first."""
+
+    job_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Take up a container that a former process fed, or may have fed."""
+
+    job_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vanish:
+    """Deal with a job whose container is no longer there."""
+
+    job_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Stop a running attempt, and remember why before doing so."""
+
+    job_id: str
+    attempt: int
+    reason: EndReason
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveContainer:
+    """Remove a container that nothing needs."""
+
+    name: str
+
+
+Action = Claim | Start | Adopt | Vanish | Stop | RemoveContainer
+
+
+def plan(snapshot: Snapshot) -> list[Action]:
+    """Return what to do now, the clearing up first; ``[]`` when all is as it should be."""
+    if snapshot.containers is None:
+        return []
+    found = _by_attempt(snapshot.containers)
+    return [
+        *_clear(snapshot, snapshot.containers),
+        *_resume(snapshot, found),
+        *_time_out(snapshot, found),
+        *_claim(snapshot),
+    ]
+
+
+def _by_attempt(
+    containers: Iterable[ObservedContainer],
+) -> dict[tuple[str, int], ObservedContainer]:
+    return {
+        (container.job_id, container.attempt): container
+        for container in containers
+        if container.job_id is not None and container.attempt is not None
+    }
+
+
+def _clear(
+    snapshot: Snapshot, containers: tuple[ObservedContainer, ...]
+) -> Iterator[RemoveContainer]:
+    rows = {**snapshot.others, **{job.id: job for job in snapshot.running}}
+    for container in containers:
+        if container.job_id in snapshot.busy:
+            continue
+        row = rows.get(container.job_id) if container.job_id else None
+        unneeded = _is_stale(container, row) if row else _is_orphan(container, snapshot)
+        if unneeded:
+            yield RemoveContainer(container.name)
+
+
+def _is_stale(container: ObservedContainer, row: Job) -> bool:
+    return row.status is not JobStatus.RUNNING or container.attempt != row.attempt
+
+
+def _is_orphan(container: ObservedContainer, snapshot: Snapshot) -> bool:
+    if container.created_at is None:
+        return True
+    age = (snapshot.now.wall - container.created_at).total_seconds()
+    # A container from the future was made before the clock was set back.
+    return age < 0 or age >= snapshot.orphan_grace
+
+
+def _resume(
+    snapshot: Snapshot, found: Mapping[tuple[str, int], ObservedContainer]
+) -> Iterator[Action]:
+    for job in snapshot.running:
+        if job.id in snapshot.busy:
+            continue
+        if job.container is None:
+            # Its name is written down before it is fed, so whatever stands there is unfed.
+            yield Start(job.id, job.attempt)
+        elif (job.id, job.attempt) in found:
+            yield Adopt(job.id, job.attempt)
+        else:
+            yield Vanish(job.id, job.attempt)
+
+
+def _time_out(
+    snapshot: Snapshot, found: Mapping[tuple[str, int], ObservedContainer]
+) -> Iterator[Stop]:
+    for job in snapshot.running:
+        container = found.get((job.id, job.attempt))
+        if job.started is None or container is None or job.id in snapshot.stopping:
+            continue
+        if container.state is not ContainerState.RUNNING:
+            continue
+        limit = snapshot.timeouts.get(job.id)
+        if job.stop_reason is not None:
+            # Someone wrote the intent down and died before carrying it out.
+            yield Stop(job.id, job.attempt, job.stop_reason)
+        elif limit is not None and snapshot.now.seconds_since(job.started) >= limit:
+            yield Stop(job.id, job.attempt, EndReason.TIMED_OUT)
+
+
+def _claim(snapshot: Snapshot) -> Iterator[Claim]:
+    free = max(0, snapshot.capacity - len(snapshot.running))
+    for job in snapshot.startable[:free]:
+        if job.id not in snapshot.busy:
+            yield Claim(job.id, job.attempt)

@@ -1,0 +1,77 @@
+"""What the controller may do, as values handed in by the composition root."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ci_common.backoff import Backoff
+from ci_common.executor import ContainerSpec
+from ci_common.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDefaults:
+    """What a job gets where its recipe says nothing.
+
+    ``memory`` in bytes, ``cpus`` in cores, ``timeout`` in seconds, ``log_limit``
+    in bytes; ``env`` goes to every job, below the recipe's own.
+    """
+
+    image: str = "python:3.12-slim"
+    memory: int = 2 * 1024**3
+    cpus: float = 2.0
+    pids: int = 1024
+    network: str = "bridge"
+    timeout: float = 3600.0
+    log_limit: int = 1024**3
+    user: str | None = None
+    runtime: str | None = None
+    cap_add: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def spec(self, recipe: Recipe) -> ContainerSpec:
+        """Return the container a recipe asks for."""
+        # A server without a network stays without one, whatever a project asks for.
+        closed = "none" in (self.network, recipe.network)
+        return ContainerSpec(
+            image=recipe.image or self.image,
+            memory=recipe.memory or self.memory,
+            cpus=recipe.cpus or self.cpus,
+            pids=self.pids,
+            network="none" if closed else "bridge",
+            log_limit=self.log_limit,
+            user=self.user,
+            runtime=self.runtime,
+            cap_add=self.cap_add,
+        )
+
+    def timeout_of(self, recipe: Recipe) -> float:
+        """Return the seconds an attempt may take."""
+        return recipe.timeout or self.timeout
+
+
+def default_max_running() -> int:
+    """Return how many jobs this machine runs at once: one per core, at least two."""
+    return max(2, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerSettings:
+    """Bounds of the reconcile loop; all ``*_grace`` values are seconds.
+
+    ``orphan_grace``: how old a container, stash or temporary file without a
+    row must be before it is swept. ``adopt_grace``: how long a container found
+    after a crash may take to show whether its project had reached it.
+    ``stop_grace``: from SIGTERM to SIGKILL. ``exit_grace``: from the end of
+    the output to the end of the container.
+    """
+
+    max_running: int = field(default_factory=default_max_running)
+    max_starting: int = 2
+    orphan_grace: float = 60.0
+    adopt_grace: float = 2.0
+    stop_grace: float = 10.0
+    exit_grace: float = 10.0
+    sweep_interval: float = 60.0
+    backoff: Backoff = field(default_factory=Backoff)
+    defaults: JobDefaults = field(default_factory=JobDefaults)

@@ -1,0 +1,52 @@
+"""From how a container ended to what its job is told. Pure."""
+
+from ci_common.executor import ContainerExit
+from ci_common.jobs import EndReason, Result
+from ci_common.recipe import Recipe
+
+PYTEST_NO_TESTS = 5
+"""pytest's exit status when it collected nothing (``pytest.ExitCode.NO_TESTS_COLLECTED``)."""
+
+KILLED = 128 + 9
+"""What a shell and the engine report for a process that SIGKILL ended."""
+
+CHILD_KILLED_NOTE = (
+    "A process of this job was killed because the job's memory was used up; "
+    "the verdict is the command's own exit status."
+)
+
+
+def judge(recipe: Recipe, ended: ContainerExit, stop_reason: EndReason | None = None) -> Result:
+    """Return the result of an attempt that ran to its end.
+
+    ``stop_reason`` is why we stopped it, if we did: then the exit status is
+    ours, not the command's.
+    """
+    if stop_reason is not None:
+        return Result(reason=stop_reason, exit_code=ended.exit_code)
+    if ended.oom_killed and ended.exit_code == KILLED:
+        detail = "the job used more memory than it may"
+        return Result(reason=EndReason.OOM_KILLED, exit_code=KILLED, detail=detail)
+    return Result(reason=_reason_of(recipe, ended.exit_code), exit_code=ended.exit_code)
+
+
+def _reason_of(recipe: Recipe, exit_code: int) -> EndReason:
+    if exit_code == 0:
+        return EndReason.PASSED
+    if exit_code == PYTEST_NO_TESTS and recipe.runs_pytest:
+        return EndReason.NO_TESTS
+    return EndReason.FAILED
+
+
+def child_was_killed(ended: ContainerExit) -> bool:
+    """Whether the memory limit took a process other than the command itself."""
+    return ended.oom_killed and ended.exit_code != KILLED
+
+
+def died_with_engine(ended: ContainerExit) -> bool:
+    """Whether an exit seen after the engine had been away may be the engine's doing.
+
+    A stopping engine ends its containers by signal, which a test suite could
+    also meet by itself; what cannot be told apart is run again, never failed.
+    """
+    return ended.exit_code >= 128 or bool(ended.error)

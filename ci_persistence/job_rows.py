@@ -1,0 +1,104 @@
+"""A job as a row of the table ``jobs``, and back."""
+
+import sqlite3
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from ci_common.clock import Moment
+from ci_common.jobs import EndReason, Job, JobStatus, NewJob
+from ci_common.recipe import Recipe
+
+COLUMNS = (
+    "id, seq, status, recipe, created_wall, zip_path, zip_size, zip_sha256, project, priority,"
+    " attempt, faults, max_attempts, container, log_base, fed,"
+    " started_wall, started_uptime, started_boot, ended_wall, hold_until,"
+    " stop_reason, reason, exit_code, detail"
+)
+"""What ``job_from_row`` needs. Named one by one: a later migration may add columns."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+_encoder = msgspec.json.Encoder()
+_recipe_decoder = msgspec.json.Decoder(Recipe)
+
+
+def to_microseconds(when: datetime) -> int:
+    """Return the whole microseconds from 1970 to ``when``, exactly."""
+    return (when - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(value: int) -> datetime:
+    """Return the moment in UTC that ``to_microseconds`` was given."""
+    return _EPOCH + value * _MICROSECOND
+
+
+def moment_columns(prefix: str, moment: Moment) -> dict[str, Any]:
+    """Return the three columns of a moment."""
+    return {
+        f"{prefix}_wall": to_microseconds(moment.wall),
+        f"{prefix}_uptime": moment.uptime,
+        f"{prefix}_boot": moment.boot_id,
+    }
+
+
+def columns_of(new: NewJob) -> Mapping[str, Any]:
+    """Return the columns of a job that comes in, all but its status."""
+    return {
+        "id": new.id,
+        "project": new.project,
+        "priority": new.priority,
+        "recipe": _encoder.encode(new.recipe).decode(),
+        "zip_path": new.zip_path,
+        "zip_size": new.zip_size,
+        "zip_sha256": new.zip_sha256,
+        "idempotency_key": new.idempotency_key,
+        "fingerprint": new.fingerprint,
+        "max_attempts": new.max_attempts,
+        **moment_columns("created", new.created),
+    }
+
+
+def job_from_row(row: sqlite3.Row) -> Job:
+    """Return the job in a row that has ``COLUMNS``."""
+    return Job(
+        id=row["id"],
+        seq=row["seq"],
+        status=JobStatus(row["status"]),
+        recipe=_recipe_decoder.decode(row["recipe"]),
+        created_at=from_microseconds(row["created_wall"]),
+        zip_path=row["zip_path"],
+        zip_size=row["zip_size"],
+        zip_sha256=row["zip_sha256"],
+        project=row["project"],
+        priority=row["priority"],
+        attempt=row["attempt"],
+        faults=row["faults"],
+        max_attempts=row["max_attempts"],
+        container=row["container"],
+        log_base=row["log_base"],
+        fed=bool(row["fed"]),
+        started=_started(row),
+        end_time=_when(row["ended_wall"]),
+        hold_until=_when(row["hold_until"]),
+        stop_reason=_reason(row["stop_reason"]),
+        reason=_reason(row["reason"]),
+        exit_code=row["exit_code"],
+        detail=row["detail"],
+    )
+
+
+def _started(row: sqlite3.Row) -> Moment | None:
+    wall = _when(row["started_wall"])
+    return Moment(wall, row["started_uptime"], row["started_boot"]) if wall else None
+
+
+def _reason(value: str | None) -> EndReason | None:
+    return None if value is None else EndReason(value)
+
+
+def _when(value: int | None) -> datetime | None:
+    return None if value is None else from_microseconds(value)

@@ -1,0 +1,245 @@
+"""Jobs in SQLite (see ``JobRepository`` for the contract)."""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ci_common.clock import Moment
+from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
+from ci_common.jobs import EndReason, Job, JobStatus, NewJob, QueueCounts, Result
+from ci_common.logs import LogStore
+from ci_common.stash import Stash
+from ci_persistence import job_statements as sql
+from ci_persistence.database import DEFAULT_BUSY_TIMEOUT, Database, Transaction
+from ci_persistence.disk import ensure_folder
+from ci_persistence.job_rows import columns_of, job_from_row, moment_columns, to_microseconds
+from ci_persistence.logs import DEFAULT_MAX_LOG_BYTES, FileLogStore
+from ci_persistence.stash import DEFAULT_MAX_UPLOAD_BYTES, FileStash
+
+LONGEST_HOLD = timedelta(minutes=10)
+"""No backoff is longer. A hold that ends later is left from a clock that was set back."""
+
+LATEST = "last"
+"""The reference to the newest job."""
+
+_MAX_SEQ = 2**63 - 1
+_AFTER_ANY_ID = "\x7f"
+
+
+class SQLiteJobRepository:
+    """Jobs in the SQLite file ``path``; zips and logs under ``data_dir``, by default beside it.
+
+    ``busy_timeout`` is in seconds. Nothing is opened before ``initialize``.
+    """
+
+    data_dir: Path
+    stash: Stash
+    logs: LogStore
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        data_dir: str | os.PathLike[str] | None = None,
+        busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+        max_log_bytes: int = DEFAULT_MAX_LOG_BYTES,
+        max_upload_bytes: int = DEFAULT_MAX_UPLOAD_BYTES,
+    ) -> None:
+        file = Path(path).absolute()
+        self.data_dir = Path(data_dir).absolute() if data_dir is not None else file.parent
+        self.stash = FileStash(
+            self.data_dir / "stash", self.data_dir / "tmp", max_bytes=max_upload_bytes
+        )
+        self.logs = FileLogStore(self.data_dir / "logs", limit=max_log_bytes)
+        self._database = Database(file, busy_timeout=busy_timeout)
+
+    async def initialize(self) -> None:
+        """Open the database and bring its schema up to date. Idempotent.
+
+        Raises:
+            DatabaseUnusable: damaged, newer, or not ours; the file is left as it was.
+
+        """
+        await self._database.open()
+        ensure_folder(self.data_dir)
+
+    async def close(self) -> None:
+        """Close every connection. Idempotent."""
+        await self._database.close()
+
+    async def add(self, new: NewJob) -> tuple[Job, bool]:
+        """Store a queued job; return it and whether it is new. Raises ``IdempotencyConflict``."""
+        async with self._database.transaction() as transaction:
+            earlier = await _same_submission(transaction, new)
+            if earlier is not None:
+                return earlier, False
+            values = {**columns_of(new), "status": JobStatus.QUEUED.value}
+            await transaction.execute(sql.insert(values), values)
+            return await _required(transaction, new.id), True
+
+    async def get(self, job_id: str) -> Job:
+        """Return a job by its full id. Raises ``JobNotFound``."""
+        row = await self._database.fetch_one(sql.BY_ID, (_askable(job_id),))
+        if row is None:
+            raise _not_found(job_id)
+        return job_from_row(row)
+
+    async def find(self, reference: str) -> Job:
+        """Return the job that ``reference`` names. Raises ``JobNotFound``, ``AmbiguousJob``."""
+        if reference == LATEST:
+            jobs = await self.list_recent(limit=1)
+        else:
+            prefix = _askable(reference)
+            jobs = await self._jobs(sql.BY_PREFIX, (prefix, prefix + _AFTER_ANY_ID))
+        if not jobs:
+            raise _not_found(reference)
+        # In the order of ids the exact one comes before those it is the beginning of.
+        if len(jobs) > 1 and jobs[0].id != reference:
+            raise AmbiguousJob(
+                f"more than one job id begins with {reference!r}", hint="give more of the id"
+            )
+        return jobs[0]
+
+    async def get_many(self, job_ids: Iterable[str]) -> Sequence[Job]:
+        """Return those of the jobs that exist."""
+        return await self._jobs(sql.BY_IDS, (msgspec.json.encode(list(job_ids)).decode(),))
+
+    async def list_recent(self, *, limit: int, before: int | None = None) -> Sequence[Job]:
+        """Return at most ``limit`` jobs, newest first, below the ``seq`` ``before``."""
+        return await self._jobs(sql.RECENT, (_MAX_SEQ if before is None else before, limit))
+
+    async def startable(self, *, limit: int, now: datetime) -> Sequence[Job]:
+        """Return the queued jobs to start next, in order; those on hold are left out."""
+        return await self._jobs(
+            sql.STARTABLE,
+            {
+                "now": to_microseconds(now),
+                "latest_hold": to_microseconds(now + LONGEST_HOLD),
+                "limit": limit,
+            },
+        )
+
+    async def running(self) -> Sequence[Job]:
+        """Return every job that is claimed and has not ended, oldest submission first."""
+        return await self._jobs(sql.ALL_RUNNING)
+
+    async def queue_position(self, job_id: str) -> int | None:
+        """Return the job's place in the queue, 1 for the next one; None if it is not queued."""
+        row = await self._database.fetch_one(sql.POSITION, (job_id,))
+        return row[0] if row else None
+
+    async def count(self) -> QueueCounts:
+        """Return how many jobs wait and run."""
+        (row,) = await self._database.fetch_all(sql.COUNT)
+        return QueueCounts(queued=row["queued"], running=row["running"])
+
+    async def claim(self, job_id: str, *, attempt: int, now: Moment) -> Job | None:
+        """Take a queued job whose last attempt was ``attempt``; return it running the next one."""
+        values = {"id": job_id, "attempt": attempt, **moment_columns("started", now)}
+        async with self._database.transaction() as transaction:
+            if not await transaction.execute(sql.CLAIM, values):
+                return None
+            return await _required(transaction, job_id)
+
+    async def record_container(
+        self, job_id: str, *, attempt: int, container: str, log_base: int
+    ) -> bool:
+        """Note which container the attempt uses and where its log begins."""
+        return await self._write(
+            sql.RECORD_CONTAINER,
+            {"id": job_id, "attempt": attempt, "container": container, "log_base": log_base},
+        )
+
+    async def record_fed(self, job_id: str, *, attempt: int) -> bool:
+        """Note that the whole project has reached the container."""
+        return await self._write(sql.RECORD_FED, {"id": job_id, "attempt": attempt})
+
+    async def record_stop(self, job_id: str, *, attempt: int, reason: EndReason) -> bool:
+        """Note that the attempt is to be stopped, and why. The first reason stays."""
+        return await self._write(
+            sql.RECORD_STOP, {"id": job_id, "attempt": attempt, "reason": reason.value}
+        )
+
+    async def finish(self, job_id: str, *, attempt: int, result: Result, now: Moment) -> bool:
+        """Write the end of a running job, once and for all."""
+        values = {
+            "id": job_id,
+            "attempt": attempt,
+            "reason": result.reason.value,
+            "exit_code": result.exit_code,
+            "detail": _storable(result.detail),
+            **moment_columns("ended", now),
+        }
+        return await self._write(sql.FINISH, values)
+
+    async def requeue(
+        self,
+        job_id: str,
+        *,
+        attempt: int,
+        charged: bool,
+        detail: str,
+        hold_until: datetime | None = None,
+    ) -> bool:
+        """Put a running job back in its old place; it has not started any more."""
+        values = {
+            "id": job_id,
+            "attempt": attempt,
+            "charged": int(charged),
+            "detail": _storable(detail),
+            "hold_until": None if hold_until is None else to_microseconds(hold_until),
+        }
+        return await self._write(sql.REQUEUE, values)
+
+    async def _jobs(
+        self, query: str, parameters: Mapping[str, Any] | Sequence[Any] = ()
+    ) -> Sequence[Job]:
+        return [job_from_row(row) for row in await self._database.fetch_all(query, parameters)]
+
+    async def _write(self, statement: str, values: Mapping[str, Any]) -> bool:
+        async with self._database.transaction() as transaction:
+            return bool(await transaction.execute(statement, values))
+
+
+async def _same_submission(transaction: Transaction, new: NewJob) -> Job | None:
+    """Return the job that was stored under the key of ``new``, if any."""
+    if new.idempotency_key is None:
+        return None
+    row = await transaction.fetch_one(sql.BY_KEY, (new.idempotency_key,))
+    if row is None:
+        return None
+    if row["fingerprint"] != new.fingerprint:
+        raise IdempotencyConflict(
+            f"the idempotency key {new.idempotency_key!r} belongs to job {row['id']},"
+            " which is a different submission",
+            hint="use a new key for each submission",
+        )
+    return job_from_row(row)
+
+
+async def _required(transaction: Transaction, job_id: str) -> Job:
+    row = await transaction.fetch_one(sql.BY_ID, (job_id,))
+    if row is None:
+        raise sqlite3.IntegrityError(f"the job {job_id} was just written and is not there")
+    return job_from_row(row)
+
+
+def _askable(reference: str) -> str:
+    """Return ``reference`` if a job id could begin like that. Raises ``JobNotFound``."""
+    if not reference or not reference.isascii():
+        raise _not_found(reference)
+    return reference
+
+
+def _not_found(reference: str) -> JobNotFound:
+    return JobNotFound(f"there is no job {reference!r}", hint="ci list shows the jobs there are")
+
+
+def _storable(text: str | None) -> str | None:
+    """Return ``text`` without lone surrogates; they must not keep a verdict from being written."""
+    return None if text is None else text.encode("utf-8", "replace").decode()

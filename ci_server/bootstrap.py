@@ -1,0 +1,226 @@
+"""Where a server is put together: the only module that names implementations."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+
+from ci_common.clock import SystemClock
+from ci_common.errors import ConfigurationError, ContainerGone, EngineError
+from ci_common.executor import Executor
+from ci_common.jobs import JobRepository
+from ci_common.project_zip import ZipLimits
+from ci_common.signals import Signals
+from ci_controller.containers import ContainerManager
+from ci_controller.controller import JobController
+from ci_controller.docker_engine.calls import EngineCalls
+from ci_controller.docker_engine.client import EngineClient
+from ci_controller.local import LocalExecutor
+from ci_controller.settings import ControllerSettings, JobDefaults
+from ci_controller.signals import DatagramSignals
+from ci_persistence.errors import translated
+from ci_persistence.inspection import inspect
+from ci_persistence.jobs import SQLiteJobRepository
+from ci_persistence.schema import load_migrations
+from ci_server.listening import listening_host
+from ci_server.log_config import configure_logging
+from ci_server.parts import Parts
+from ci_server.settings import Settings, is_loopback
+from ci_server.shutdown import Shutdown
+from ci_server.submissions import Submissions
+
+LOCAL_WARNING = (
+    "NO CONTAINER ENGINE: jobs run as plain processes of this user, with all of its rights. "
+    "Submit only what you would run yourself. Start Docker for isolation."
+)
+
+_logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
+    """Bring the parts of one server process to life, and take them down again.
+
+    Jobs go on when the parts are gone.
+
+    Raises:
+        ConfigurationError: the settings contradict what is here.
+        DatabaseUnusable: corrupt or newer; the file is left as it was.
+
+    """
+    configure_logging(settings.log_level)
+    async with AsyncExitStack() as stack:
+        repository = build_repository(settings)
+        stack.push_async_callback(repository.close)
+        await repository.initialize()
+        signals = DatagramSignals(repository.data_dir)
+        stack.push_async_callback(signals.close)
+        await signals.open()
+        name, executor = await choose_executor(settings, repository)
+        controller = build_controller(settings, repository, executor, signals)
+        stack.push_async_callback(controller.stop)
+        await controller.start()
+        yield Parts(
+            settings=settings,
+            repository=repository,
+            signals=signals,
+            shutdown=Shutdown(),
+            submissions=build_submissions(settings, repository, signals),
+            executor=executor,
+            executor_name=name,
+            controller=controller,
+        )
+
+
+def build_repository(settings: Settings) -> SQLiteJobRepository:
+    """Return the repository, not yet opened."""
+    return SQLiteJobRepository(
+        settings.db_path,
+        data_dir=settings.data_folder,
+        max_log_bytes=settings.max_log_bytes,
+        max_upload_bytes=settings.max_upload_bytes,
+    )
+
+
+def build_docker(settings: Settings) -> ContainerManager:
+    """Return the Docker executor, not yet opened."""
+    return ContainerManager(settings.container_prefix, engine_timeout=settings.engine_timeout)
+
+
+def build_local(settings: Settings, repository: JobRepository) -> LocalExecutor:
+    """Return the executor for a machine without an engine, not yet opened."""
+    return LocalExecutor(
+        repository.data_dir / "local", settings.container_prefix, timeout=settings.engine_timeout
+    )
+
+
+def build_controller(
+    settings: Settings, repository: JobRepository, executor: Executor, signals: Signals
+) -> JobController:
+    """Return the controller, not yet started."""
+    return JobController(
+        repository,
+        executor,
+        settings.reconcile_interval,
+        signals=signals,
+        settings=controller_settings(settings),
+    )
+
+
+def controller_settings(settings: Settings) -> ControllerSettings:
+    """Return what the controller may do."""
+    chosen = ControllerSettings(
+        max_starting=settings.max_starting,
+        orphan_grace=settings.orphan_grace,
+        stop_grace=settings.stop_grace,
+        defaults=job_defaults(settings),
+    )
+    return replace(chosen, max_running=settings.max_running) if settings.max_running else chosen
+
+
+def job_defaults(settings: Settings) -> JobDefaults:
+    """Return what a job gets where its project says nothing."""
+    return JobDefaults(
+        image=settings.default_image,
+        memory=settings.job_memory,
+        cpus=settings.job_cpus,
+        pids=settings.job_pids,
+        network=settings.job_network,
+        timeout=settings.job_timeout,
+        log_limit=settings.max_log_bytes,
+        user=settings.job_user,
+        runtime=settings.job_runtime,
+        cap_add=settings.job_cap_add,
+        env=settings.job_env,
+    )
+
+
+def build_submissions(
+    settings: Settings, repository: JobRepository, signals: Signals
+) -> Submissions:
+    """Return what takes submissions."""
+    limits = ZipLimits(
+        max_files=settings.max_files,
+        max_unpacked_bytes=settings.max_unpacked_bytes,
+        max_ratio=settings.max_ratio,
+    )
+    return Submissions(
+        repository=repository,
+        signals=signals,
+        clock=SystemClock(),
+        limits=limits,
+        max_upload_bytes=settings.max_upload_bytes,
+        max_attempts=settings.max_attempts,
+        idle_timeout=settings.upload_idle_timeout,
+    )
+
+
+async def choose_executor(settings: Settings, repository: JobRepository) -> tuple[str, Executor]:
+    """Return ``docker`` or ``local`` and that executor.
+
+    ``docker`` chosen by hand needs no engine that answers: jobs wait for it.
+
+    Raises:
+        ConfigurationError: only local processes are left, and others could submit to them.
+
+    """
+    reason = "CI_EXECUTOR=local is set"
+    if settings.executor != "local":
+        docker = build_docker(settings)
+        try:
+            engine = await docker.ping()
+        except EngineError as error:
+            reason = error.detail
+        else:
+            _logger.info("jobs run in containers of %s %s", engine.name, engine.version)
+            return "docker", docker
+        if settings.executor == "docker":
+            _logger.warning("the container engine does not answer; jobs wait for it: %s", reason)
+            return "docker", docker
+        await docker.close()
+    _refuse_local_for_others(listening_host(settings), reason)
+    _logger.warning("%s (%s)", LOCAL_WARNING, reason)
+    return "local", build_local(settings, repository)
+
+
+def _refuse_local_for_others(host: str, reason: str) -> None:
+    if not is_loopback(host):
+        raise ConfigurationError(
+            f"CI_EXECUTOR: without containers jobs run as plain processes, which a server that "
+            f"listens on {host} must not offer to others ({reason})",
+            hint="Start Docker or set DOCKER_HOST; or set CI_EXECUTOR=docker to start now and let "
+            "jobs wait for the engine; or listen on this machine alone with CI_HOST=127.0.0.1.",
+        )
+
+
+async def image_is_present(settings: Settings) -> bool:
+    """Return whether the default image is on the engine.
+
+    Raises:
+        EngineUnavailable: the engine does not answer.
+
+    """
+
+    def look(client: EngineClient) -> object:
+        return client.inspect_image(settings.default_image)  # type: ignore[no-untyped-call]
+
+    calls = EngineCalls(timeout=settings.engine_timeout, limit=1)
+    try:
+        await calls.call(look, "look at the image")
+    except ContainerGone:
+        return False
+    finally:
+        calls.close()
+    return True
+
+
+def check_database(settings: Settings) -> None:
+    """Return if the database is absent, or sound and one we can upgrade. Changes nothing.
+
+    Raises:
+        DatabaseUnusable: it cannot be used.
+
+    """
+    path = settings.db_path.absolute()
+    with translated(path):
+        inspect(path, load_migrations(), busy_timeout=1.0)

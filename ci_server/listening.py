@@ -1,0 +1,20 @@
+"""Where this server can be reached from."""
+
+import signal
+
+import uvicorn
+
+from ci_server.settings import Settings
+
+
+def listening_host(settings: Settings) -> str:
+    """Return the address the server listens on, also when ``uvicorn`` was started by hand.
+
+    The application is not told. uvicorn's signal handler is a method of the
+    running server, which knows.
+    """
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    config = getattr(server, "config", None)
+    if not isinstance(config, uvicorn.Config):
+        return settings.host
+    return "localhost" if config.uds else config.host

@@ -1,0 +1,123 @@
+"""Errors as answers: which error becomes which status, and the document that says it."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+
+from ci_common import errors
+from ci_common.api import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, Problem
+from ci_common.errors import CIError
+from ci_server.request_ids import request_id_of
+
+STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
+    {
+        CIError.code: HTTPStatus.INTERNAL_SERVER_ERROR,
+        errors.InvalidRequest.code: HTTPStatus.BAD_REQUEST,
+        errors.InvalidArchive.code: HTTPStatus.BAD_REQUEST,
+        errors.InvalidRecipe.code: HTTPStatus.BAD_REQUEST,
+        errors.RangeNotSatisfiable.code: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+        errors.UploadTooLarge.code: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        errors.UploadAborted.code: HTTPStatus.BAD_REQUEST,
+        errors.JobNotFound.code: HTTPStatus.NOT_FOUND,
+        errors.AmbiguousJob.code: HTTPStatus.CONFLICT,
+        # The draft of the Idempotency-Key header asks for 422 when the content differs.
+        errors.IdempotencyConflict.code: HTTPStatus.UNPROCESSABLE_ENTITY,
+        errors.StorageFull.code: HTTPStatus.INSUFFICIENT_STORAGE,
+        errors.StorageBusy.code: HTTPStatus.SERVICE_UNAVAILABLE,
+        errors.DatabaseUnusable.code: HTTPStatus.INTERNAL_SERVER_ERROR,
+        errors.InvalidTransition.code: HTTPStatus.CONFLICT,
+        errors.ConfigurationError.code: HTTPStatus.INTERNAL_SERVER_ERROR,
+        errors.EngineError.code: HTTPStatus.BAD_GATEWAY,
+        errors.EngineUnavailable.code: HTTPStatus.SERVICE_UNAVAILABLE,
+        errors.ImageMissing.code: HTTPStatus.BAD_GATEWAY,
+        errors.ContainerGone.code: HTTPStatus.BAD_GATEWAY,
+        errors.ContainerFailed.code: HTTPStatus.BAD_GATEWAY,
+        # What a client says of a server; here it would be a fault of ours.
+        errors.ClientError.code: HTTPStatus.INTERNAL_SERVER_ERROR,
+        errors.ServerUnreachable.code: HTTPStatus.INTERNAL_SERVER_ERROR,
+        errors.AuthenticationFailed.code: HTTPStatus.UNAUTHORIZED,
+        errors.ServerRefused.code: HTTPStatus.INTERNAL_SERVER_ERROR,
+    }
+)
+
+RETRY_AFTER = "2"
+"""Seconds a client is asked to wait before it repeats a request answered with 503."""
+
+_CODE_OF_STATUS = {HTTPStatus.BAD_REQUEST: errors.InvalidRequest.code}
+
+_logger = logging.getLogger(__name__)
+
+
+def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Return the problem document for whatever a handler raised; log what is our fault."""
+    problem, headers = _describe(request, error)
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log_fault(problem, error)
+    return Response(
+        msgspec.json.encode(problem),
+        status_code=problem.status,
+        media_type=PROBLEM_MEDIA_TYPE,
+        headers=headers,
+    )
+
+
+def _describe(
+    request: Request[Any, Any, Any], error: Exception
+) -> tuple[Problem, Mapping[str, str]]:
+    request_id, instance = request_id_of(request.scope), request.scope["path"]
+    headers: dict[str, str] = {}
+    hint: str | None = None
+    if isinstance(error, CIError):
+        status, code, detail, hint = (
+            STATUS_OF_CODE[error.code],
+            error.code,
+            error.detail,
+            error.hint,
+        )
+        title = (type(error).__doc__ or code).strip().splitlines()[0]
+    elif isinstance(error, HTTPException):
+        status = HTTPStatus(error.status_code)
+        title, detail = status.phrase, _detail_of(error, status)
+        code = _CODE_OF_STATUS.get(status) or status.phrase.lower().replace(" ", "_")
+        headers.update(error.headers or {})
+    else:
+        status, code = HTTPStatus.INTERNAL_SERVER_ERROR, CIError.code
+        title = "Internal error"
+        detail = f"internal error; the server's log has the cause under request {request_id}"
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.setdefault("Retry-After", RETRY_AFTER)
+    problem = Problem(
+        type=PROBLEM_TYPE_PREFIX + code,
+        title=title,
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=request_id,
+        hint=hint,
+        instance=instance,
+    )
+    return problem, headers
+
+
+def _detail_of(error: HTTPException, status: HTTPStatus) -> str:
+    if isinstance(error, ValidationException) and isinstance(error.extra, list):
+        found = [f"{item.get('key', '')}: {item.get('message', '')}" for item in error.extra]
+        return "; ".join(found) or error.detail
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        return f"this path takes other methods: {(error.headers or {}).get('allow', '')}"
+    if status is HTTPStatus.NOT_FOUND:
+        return "there is nothing at this path; /schema lists what there is"
+    return error.detail or status.description
+
+
+def _log_fault(problem: Problem, error: Exception) -> None:
+    if isinstance(error, CIError):
+        _logger.warning("%s: %s (request %s)", problem.code, problem.detail, problem.request_id)
+    else:
+        _logger.error("unexpected error (request %s)", problem.request_id, exc_info=error)

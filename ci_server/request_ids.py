@@ -1,0 +1,35 @@
+"""A name for every request, in its answer, in its problem document and in the log."""
+
+import re
+import uuid
+from contextvars import ContextVar
+
+from litestar.types import HTTPScope, Message, Scope
+
+REQUEST_ID_HEADER = "X-Request-ID"
+
+_ACCEPTABLE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+_HEADER = REQUEST_ID_HEADER.lower().encode()
+_STATE_KEY = "request_id"
+
+current_request_id: ContextVar[str] = ContextVar("current_request_id", default="-")
+"""The id of the request that the running task serves, ``-`` outside of one."""
+
+
+def assign_request_id(scope: HTTPScope) -> str:
+    """Give the request the id its caller sent, if it is a sane one, else a new one."""
+    sent = next((value for name, value in scope["headers"] if name == _HEADER), b"")
+    chosen = sent.decode("ascii") if _ACCEPTABLE.fullmatch(sent) else uuid.uuid4().hex
+    scope.setdefault("state", {})[_STATE_KEY] = chosen
+    return chosen
+
+
+def request_id_of(scope: Scope) -> str:
+    """Return the id that was assigned to a request."""
+    return str(scope["state"].get(_STATE_KEY, "-"))
+
+
+def echo_request_id(message: Message, request_id: str) -> None:
+    """Add the id to the headers of an answer that is about to start."""
+    if message["type"] == "http.response.start":
+        message["headers"] = [*message.get("headers", ()), (_HEADER, request_id.encode())]

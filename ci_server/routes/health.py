@@ -1,0 +1,106 @@
+"""Whether the server is alive, whether it can do its work, and which one it is."""
+
+import asyncio
+import platform
+
+import msgspec
+from litestar import Response, get
+from litestar.datastructures import State
+from litestar.openapi.datastructures import ResponseSpec
+
+from ci_common import __version__
+from ci_common.errors import CIError
+from ci_common.jobs import QueueCounts
+from ci_server.parts import Parts, parts_of
+
+PROBE_TIMEOUT = 3.0
+"""Seconds a part may take to answer before it counts as not answering."""
+
+
+class Health(msgspec.Struct, frozen=True):
+    """That the process answers."""
+
+    status: str = "alive"
+
+
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether jobs can be taken and run. ``problems`` says what is wrong, by part."""
+
+    ready: bool
+    executor: str
+    leader: bool
+    queued: int | None
+    running: int | None
+    problems: dict[str, str]
+
+
+class Version(msgspec.Struct, frozen=True):
+    """What runs here."""
+
+    version: str
+    python: str
+
+
+@get("/health", operation_id="get_health", summary="Is the process alive?", tags=["server"])
+async def get_health() -> Health:
+    """Answer at once, whatever else is wrong."""
+    return Health()
+
+
+@get(
+    "/ready",
+    operation_id="get_readiness",
+    summary="Can jobs be taken and run?",
+    description="503 while the database or the container engine does not answer. Submissions "
+    "are still taken while only the engine is away; they wait in the queue.",
+    tags=["server"],
+    responses={
+        503: ResponseSpec(Readiness, description="Degraded.", generate_examples=False),
+    },
+)
+async def get_readiness(state: State) -> Response[Readiness]:
+    """Look at the database and at the engine."""
+    parts = parts_of(state)
+    counts, database_error = await _database(parts)
+    engine_error = await _engine_error(parts)
+    found = {"database": database_error, "engine": engine_error}
+    problems = {name: error for name, error in found.items() if error is not None}
+    readiness = Readiness(
+        ready=not problems,
+        executor=parts.executor_name,
+        leader=parts.controller.is_leader,
+        queued=counts.queued if counts else None,
+        running=counts.running if counts else None,
+        problems=problems,
+    )
+    return Response(readiness, status_code=503 if problems else 200)
+
+
+@get("/version", operation_id="get_version", summary="Which version is this?", tags=["server"])
+async def get_version() -> Version:
+    """Answer with the version of the server and of its Python."""
+    return Version(__version__, platform.python_version())
+
+
+async def _database(parts: Parts) -> tuple[QueueCounts | None, str | None]:
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT):
+            return await parts.repository.count(), None
+    except TimeoutError:
+        return None, f"no answer within {PROBE_TIMEOUT:g} s"
+    except CIError as error:
+        return None, error.detail
+
+
+async def _engine_error(parts: Parts) -> str | None:
+    if parts.controller.is_leader:
+        return parts.controller.engine_error
+    # Another process runs the jobs; what it sees of the engine, we see too.
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT):
+            await parts.executor.ping()
+    except TimeoutError:
+        return f"no answer within {PROBE_TIMEOUT:g} s"
+    except CIError as error:
+        return error.detail
+    return None

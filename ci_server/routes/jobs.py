@@ -1,0 +1,65 @@
+"""Jobs as data: one, or the newest."""
+
+from collections.abc import Sequence
+from typing import Annotated
+from urllib.parse import urlencode
+
+from litestar import Request, Response, get
+from litestar.datastructures import State
+from litestar.params import PathParameter, QueryParameter
+
+from ci_common.api import JobView, job_view
+from ci_server.parts import parts_of
+from ci_server.routes.openapi import problems
+
+DEFAULT_LIMIT = 100
+LARGEST_LIMIT = 1000
+
+JobReference = Annotated[
+    str,
+    PathParameter(
+        description="A job's id, the beginning of one that fits no other, or `last`.",
+        max_length=64,
+    ),
+]
+
+
+@get(
+    "/jobs/{reference:str}",
+    operation_id="get_job",
+    summary="One job",
+    description="`position` is the place in the queue while the job is queued.",
+    tags=["jobs"],
+    responses=problems(400, 404, 409, 503),
+)
+async def get_job(state: State, reference: JobReference) -> JobView:
+    """Answer with a job's state."""
+    repository = parts_of(state).repository
+    job = await repository.find(reference)
+    return job_view(job, await repository.queue_position(job.id))
+
+
+@get(
+    "/jobs",
+    operation_id="list_jobs",
+    summary="Jobs, newest first",
+    description='`Link: …; rel="next"` leads to older ones. `position` is left out here.',
+    tags=["jobs"],
+    responses=problems(400, 503),
+)
+async def list_jobs(
+    request: Request[object, object, State],
+    state: State,
+    limit: Annotated[int, QueryParameter(ge=1, le=LARGEST_LIMIT)] = DEFAULT_LIMIT,
+    cursor: Annotated[
+        int | None, QueryParameter(ge=1, description="Where the page before ended, from its Link.")
+    ] = None,
+) -> Response[Sequence[JobView]]:
+    """Answer with a page of jobs."""
+    found = await parts_of(state).repository.list_recent(limit=limit + 1, before=cursor)
+    page = found[:limit]
+    headers = {}
+    if len(found) > limit:
+        query = urlencode({"limit": limit, "cursor": page[-1].seq})
+        headers["Link"] = f'<{request.url.path}?{query}>; rel="next"'
+    return Response([job_view(job) for job in page], headers=headers)

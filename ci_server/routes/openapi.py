@@ -1,0 +1,93 @@
+"""What the generated API description cannot know: problem documents, streams, the upload form."""
+
+from dataclasses import dataclass
+
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import (
+    OpenAPIMediaType,
+    OpenAPIType,
+    Operation,
+    Parameter,
+    Reference,
+    RequestBody,
+    Schema,
+)
+
+from ci_common.api import PROBLEM_MEDIA_TYPE, Problem
+from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
+
+_MEANINGS = {
+    400: "The request is not valid; the problem says which part of it.",
+    404: "There is no such job.",
+    409: "More than one job id begins like that.",
+    413: "The upload is larger than this server accepts.",
+    416: "No byte of the range exists.",
+    422: "The idempotency key was used for a different submission.",
+    503: "The storage is busy; try again after the seconds of Retry-After.",
+    507: "The server has no room for the upload.",
+}
+
+
+def problems(*statuses: int) -> dict[int, ResponseSpec]:
+    """Return the description of answers that are problem documents."""
+    return {
+        status: ResponseSpec(
+            data_container=Problem,
+            description=_MEANINGS[status],
+            media_type=PROBLEM_MEDIA_TYPE,
+            generate_examples=False,
+        )
+        for status in statuses
+    }
+
+
+def event_stream(description: str) -> dict[int, ResponseSpec]:
+    """Return the description of an answer that is a stream of job events."""
+    return {
+        200: ResponseSpec(
+            data_container=JobIdEvent | StatusEvent | LogEvent | CompleteEvent,
+            description=f"{description} The data of each event is one of these, as JSON on one "
+            "line; its id is the offset in the log after it. Ignore types you do not know.",
+            media_type="text/event-stream",
+            generate_examples=False,
+        )
+    }
+
+
+def _idempotency_key() -> Parameter:
+    return Parameter(
+        name="Idempotency-Key",
+        param_in="header",
+        schema=Schema(type=OpenAPIType.STRING, min_length=1, max_length=255),
+        description="Repeating a submission with its key returns the first job.",
+    )
+
+
+def _form() -> RequestBody:
+    fields: dict[str, Reference | Schema] = {
+        "file": Schema(
+            type=OpenAPIType.STRING,
+            content_media_type="application/zip",
+            description="The project as a zip.",
+        ),
+        "command": Schema(
+            type=OpenAPIType.STRING,
+            content_media_type="application/json",
+            description='What to run, as a JSON array: ["pytest", "-x"]. Default: detected.',
+        ),
+        "project": Schema(
+            type=OpenAPIType.STRING, max_length=200, description="A name for lists of jobs."
+        ),
+    }
+    schema = Schema(type=OpenAPIType.OBJECT, properties=fields, required=["file"])
+    content = {"multipart/form-data": OpenAPIMediaType(schema=schema)}
+    return RequestBody(content=content, required=True)
+
+
+@dataclass
+class SubmitOperation(Operation):
+    """An operation that takes a submission's form. The handler reads it as a stream."""
+
+    def __post_init__(self) -> None:
+        self.parameters = [*(self.parameters or ()), _idempotency_key()]
+        self.request_body = _form()

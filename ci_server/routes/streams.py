@@ -1,0 +1,103 @@
+"""Watching a job: its log as it grows, and its verdict."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Annotated
+
+from litestar import get
+from litestar.datastructures import State
+from litestar.params import HeaderParameter, QueryParameter
+from sse_starlette import EventSourceResponse
+
+from ci_common.errors import InvalidRequest
+from ci_common.events import JobEvent
+from ci_common.jobs import Job
+from ci_server.parts import parts_of
+from ci_server.routes.jobs import JobReference
+from ci_server.routes.openapi import event_stream, problems
+from ci_server.sse import JobStream
+from ci_server.streams import JobReader, Positioned, start_offset
+
+_LONGEST_OFFSET = 18
+
+
+@get(
+    "/jobs/{reference:str}/stream",
+    operation_id="stream_job",
+    summary="Follow a job",
+    description="A queued job's stream stays open and tells its position; a running one is "
+    "followed; an ended one is replayed (`from_beginning=true`) or completes at once.",
+    tags=["jobs"],
+    responses=event_stream("The job's states, its log and the verdict.")
+    | problems(400, 404, 409, 503),
+)
+async def stream_job(
+    state: State,
+    reference: JobReference,
+    from_beginning: Annotated[
+        bool,
+        QueryParameter(description="Begin with the log's first byte, not with its present end."),
+    ] = False,
+    offset: Annotated[
+        int | None, QueryParameter(ge=0, lt=10**_LONGEST_OFFSET, description="Begin at this byte.")
+    ] = None,
+    last_event_id: Annotated[
+        str | None,
+        HeaderParameter(
+            name="Last-Event-ID", description="Resume after this event; wins over both."
+        ),
+    ] = None,
+) -> EventSourceResponse:
+    """Stream a job from where the reader wants it."""
+    parts = parts_of(state)
+    # A reader that comes back repeats its first URL and adds what it has seen since.
+    wanted = _offset_of(last_event_id) if last_event_id else offset
+    job = await parts.repository.find(reference)
+    start = start_offset(job, parts.repository.logs, wanted, from_beginning=from_beginning)
+    return watch(state, job, start)
+
+
+def watch(
+    state: State,
+    job: Job,
+    offset: int,
+    *,
+    first: Positioned | None = None,
+    only: tuple[type[JobEvent], ...] = (),
+    headers: Mapping[str, str] | None = None,
+) -> EventSourceResponse:
+    """Return the stream of a job from ``offset``: ``first``, then its events, or ``only`` some."""
+    parts = parts_of(state)
+    reader = JobReader(
+        job,
+        offset,
+        repository=parts.repository,
+        signals=parts.signals,
+        shutdown=parts.shutdown,
+    )
+    return JobStream(
+        _selected(reader, first, only),
+        shutdown=parts.shutdown,
+        ping_interval=parts.settings.ping_interval,
+        headers=headers,
+    )
+
+
+async def _selected(
+    reader: JobReader, first: Positioned | None, only: tuple[type[JobEvent], ...]
+) -> AsyncGenerator[Positioned, None]:
+    if first is not None:
+        yield first
+    async with aclosing(reader.events()) as events:
+        async for positioned in events:
+            if not only or isinstance(positioned.event, only):
+                yield positioned
+
+
+def _offset_of(event_id: str) -> int:
+    if not event_id.isascii() or not event_id.isdecimal() or len(event_id) > _LONGEST_OFFSET:
+        raise InvalidRequest(
+            f"Last-Event-ID {event_id[:40]!r} is not the id of an event of a job's stream",
+            hint="Send the id of the last event that arrived, or none.",
+        )
+    return int(event_id)

@@ -1,0 +1,77 @@
+"""Submitting a project, and watching it or not."""
+
+from typing import Any
+
+from litestar import Request, Response, post
+from litestar.datastructures import State
+from sse_starlette import EventSourceResponse
+
+from ci_common.api import JobAccepted
+from ci_common.events import CompleteEvent, JobIdEvent, LogEvent
+from ci_common.jobs import Job
+from ci_server.parts import parts_of
+from ci_server.routes.openapi import SubmitOperation, event_stream, problems
+from ci_server.routes.streams import watch
+from ci_server.streams import Positioned
+
+_REFUSALS = problems(400, 413, 422, 503, 507)
+
+_REST = "A client that disconnects does not stop its job; `Location` says where to find it."
+
+
+@post(
+    "/submit",
+    operation_id="submit",
+    summary="Submit a project and stream its log",
+    description=f"Sends `log` events and then `complete`, nothing else. {_REST}",
+    tags=["submissions"],
+    status_code=200,
+    request_max_body_size=None,
+    operation_class=SubmitOperation,
+    responses=event_stream("The log and the verdict.") | _REFUSALS,
+)
+async def submit(request: Request[Any, Any, Any], state: State) -> EventSourceResponse:
+    """Take a project; stream its log and verdict."""
+    job = await parts_of(state).submissions.accept(request)
+    return watch(state, job, 0, only=(LogEvent, CompleteEvent), headers=_location(request, job))
+
+
+@post(
+    "/submit-stream",
+    operation_id="submit_stream",
+    summary="Submit a project and stream its id, states and log",
+    description=f"Sends `job_id` first, so that others can watch too. {_REST}",
+    tags=["submissions"],
+    status_code=200,
+    request_max_body_size=None,
+    operation_class=SubmitOperation,
+    responses=event_stream("The job's id, its states, its log and the verdict.") | _REFUSALS,
+)
+async def submit_stream(request: Request[Any, Any, Any], state: State) -> EventSourceResponse:
+    """Take a project; stream its id and all that happens to it."""
+    job = await parts_of(state).submissions.accept(request)
+    first = Positioned(0, JobIdEvent(job.id))
+    return watch(state, job, 0, first=first, headers=_location(request, job))
+
+
+@post(
+    "/submit-async",
+    operation_id="submit_async",
+    summary="Submit a project and leave",
+    description="Answers once the job is on disk: from then on it runs whatever happens.",
+    tags=["submissions"],
+    # Not 202: scripts written for the first version of this route check for 200.
+    status_code=200,
+    request_max_body_size=None,
+    operation_class=SubmitOperation,
+    responses=_REFUSALS,
+)
+async def submit_async(request: Request[Any, Any, Any], state: State) -> Response[JobAccepted]:
+    """Take a project; answer with its job's id."""
+    job = await parts_of(state).submissions.accept(request)
+    return Response(JobAccepted(job.id), headers=_location(request, job))
+
+
+def _location(request: Request[Any, Any, Any], job: Job) -> dict[str, str]:
+    mounted_at = request.url.path.rpartition("/")[0]
+    return {"Location": f"{mounted_at}/jobs/{job.id}"}

@@ -1,0 +1,128 @@
+"""Running the server as a process, for ``ci serve``."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from types import FrameType
+from typing import NoReturn
+
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from ci_server.app import create_app
+from ci_server.parts import parts_of
+from ci_server.settings import Settings, field_name, load_settings, variable_name
+from ci_server.uvicorn_server import Server, base_url, bind, server_config
+
+READY_POLL = 0.1
+"""Seconds between two looks at whether the workers answer."""
+
+READY_TIMEOUT = 60.0
+"""Seconds after which nobody looks any more."""
+
+
+def run_server(
+    host: str | None = None,
+    port: int | None = None,
+    workers: int = 1,
+    overrides: Mapping[str, str] | None = None,
+) -> int:
+    """Serve until SIGINT or SIGTERM; return the process's exit code, 0 after either.
+
+    ``overrides`` are settings by name (``CI_DB_PATH`` or ``db_path``); they win
+    over the environment, and ``host`` and ``port`` over both. Port 0 takes a
+    free one. One line on stdout says when and where the server answers.
+
+    Raises:
+        ConfigurationError: a setting is wrong, or the port is taken.
+
+    """
+    chosen = {variable_name(field_name(key)): value for key, value in (overrides or {}).items()}
+    if host is not None:
+        chosen["CI_HOST"] = host
+    if port is not None:
+        chosen["CI_PORT"] = str(port)
+    settings = load_settings(chosen)
+    with contextlib.closing(bind(settings)) as bound, _ending_on_sigterm():
+        try:
+            if workers == 1:
+                return _run_one(settings, bound)
+            return _run_many(settings, bound, workers, chosen)
+        except SystemExit as ended:
+            return ended.code if isinstance(ended.code, int) else STARTUP_FAILURE
+        except KeyboardInterrupt:
+            return 0
+
+
+def _run_one(settings: Settings, bound: socket.socket) -> int:
+    app = create_app(settings)
+
+    def announce() -> None:
+        _announce(settings, bound, parts_of(app.state).executor_name)
+
+    Server(server_config(app, settings), app, on_ready=announce).run(sockets=[bound])
+    return 0
+
+
+def _run_many(
+    settings: Settings, bound: socket.socket, workers: int, chosen: Mapping[str, str]
+) -> int:
+    # Workers are new processes that import the application and read their environment.
+    os.environ.update(chosen)
+    config = server_config("ci_server.app:app", settings, workers=workers)
+    supervisor = Multiprocess(config, sockets=[bound])
+    threading.Thread(
+        target=_announce_when_ready,
+        args=(settings, bound, supervisor.should_exit),
+        name="ready-announcer",
+        daemon=True,
+    ).start()
+    supervisor.run()
+    failed = any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes)
+    return STARTUP_FAILURE if failed else 0
+
+
+def _announce_when_ready(settings: Settings, bound: socket.socket, ended: threading.Event) -> None:
+    url = base_url(bound) + "/ready"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for _ in range(round(READY_TIMEOUT / READY_POLL)):
+        if ended.wait(READY_POLL):
+            return
+        try:
+            with opener.open(url, timeout=READY_TIMEOUT) as answer:
+                body = answer.read()
+        except urllib.error.HTTPError as degraded:
+            with degraded:
+                body = degraded.read()
+        except OSError:
+            continue
+        _announce(settings, bound, str(json.loads(body).get("executor", "unknown")))
+        return
+
+
+def _announce(settings: Settings, bound: socket.socket, executor_name: str) -> None:
+    folder = settings.data_folder.absolute()
+    line = f"Standby CI at {base_url(bound)} · executor {executor_name} · data in {folder}\n"
+    sys.stdout.write(line)
+    sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """Have SIGTERM end the process with 0; uvicorn repeats the signal once it has shut down."""
+    previous = signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)

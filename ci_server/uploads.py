@@ -1,0 +1,258 @@
+"""A submission on its way in: a multipart body, taken apart while it arrives.
+
+Memory does not depend on the size of the upload: bytes of the file go to the
+disk in batches, and the other fields have small limits.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from litestar import Request
+from python_multipart import MultipartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+
+from ci_common.errors import InvalidRequest, UploadAborted, UploadTooLarge
+from ci_common.stash import Upload
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+BATCH = 1024 * 1024
+"""Bytes that are collected before they are written: a smaller upload never waits for a thread."""
+
+FORM_OVERHEAD = 128 * 1024
+"""Bytes a body may have beyond its file: boundaries, part headers, the other fields."""
+
+FIELD_LIMITS: Mapping[str, int] = {"command": 64 * 1024, "project": 1024}
+"""Bytes of the fields beside ``file``."""
+
+LONGEST_PROJECT = 200
+"""Characters of a project's name."""
+
+
+class UploadForm:
+    """The fields of a submission: ``file`` goes to an upload, the others are kept as text."""
+
+    def __init__(self, upload: Upload, boundary: bytes, *, max_bytes: int) -> None:
+        self._upload = upload
+        self._max_bytes = max_bytes
+        self._received = 0
+        self._file_size = 0
+        self._pending: list[bytes] = []
+        self._pending_size = 0
+        self._headers: dict[bytes, bytes] = {}
+        self._header_name = bytearray()
+        self._header_value = bytearray()
+        self._fields: dict[str, bytearray] = {}
+        self._part = ""
+        self._has_file = False
+        self._ended = False
+        self._parser = MultipartParser(boundary, self._callbacks())
+
+    @property
+    def batch_is_full(self) -> bool:
+        """Whether :meth:`flush` is due."""
+        return self._pending_size >= BATCH
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the body.
+
+        Raises:
+            UploadTooLarge: the file, or the body, is over the limit.
+            InvalidRequest: not a form, or not one of a submission.
+
+        """
+        self._received += len(data)
+        if self._received > self._max_bytes + FORM_OVERHEAD:
+            raise too_large(self._max_bytes)
+        try:
+            self._parser.write(data)
+        except FormParserError as error:
+            raise InvalidRequest(f"the multipart body is malformed: {error}") from None
+
+    def flush(self) -> None:
+        """Write what has been collected of the file. Blocks for the disk."""
+        if self._pending:
+            self._upload.write(b"".join(self._pending))
+            self._pending.clear()
+            self._pending_size = 0
+
+    def end(self) -> None:
+        """Say that the body is over.
+
+        Raises:
+            InvalidRequest: it lacks its end, or the file.
+
+        """
+        if not self._ended:
+            raise InvalidRequest(
+                "the multipart body stops before its last boundary",
+                hint="Send the whole form, for example: curl -F file=@project.zip URL",
+            )
+        if not self._has_file:
+            raise InvalidRequest(
+                "the form has no field named file",
+                hint="Send the project's zip as the field file: curl -F file=@project.zip URL",
+            )
+        if self._file_size == 0:
+            raise InvalidRequest("the uploaded file is empty", hint="Send a zip of the project.")
+
+    @property
+    def command(self) -> tuple[str, ...] | None:
+        """The command to run instead of the detected one, as arguments.
+
+        Raises:
+            InvalidRequest: not a JSON array of strings.
+
+        """
+        if "command" not in self._fields:
+            return None
+        try:
+            command = msgspec.json.decode(self._fields["command"], type=tuple[str, ...])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            command = ()
+        if not command or not command[0] or any("\0" in argument for argument in command):
+            raise InvalidRequest(
+                "the field command is not a JSON array of strings",
+                hint='Write it like ["pytest", "-x", "tests/unit"].',
+            )
+        return command
+
+    @property
+    def project(self) -> str:
+        """The project's name for lists.
+
+        Raises:
+            InvalidRequest: too long, or not printable text.
+
+        """
+        try:
+            name = self._fields.get("project", b"").decode().strip()
+        except UnicodeDecodeError:
+            name = "\0"
+        if len(name) > LONGEST_PROJECT or not name.isprintable():
+            raise InvalidRequest(
+                f"the field project is not printable text of at most {LONGEST_PROJECT} characters"
+            )
+        return name
+
+    def _callbacks(self) -> "MultipartCallbacks":
+        return {
+            "on_part_begin": self._begin_part,
+            "on_header_field": self._collect(self._header_name),
+            "on_header_value": self._collect(self._header_value),
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._name_part,
+            "on_part_data": self._part_data,
+            "on_end": self._end,
+        }
+
+    @staticmethod
+    def _collect(into: bytearray) -> Callable[[bytes, int, int], None]:
+        def collect(data: bytes, start: int, end: int) -> None:
+            into.extend(data[start:end])
+
+        return collect
+
+    def _begin_part(self) -> None:
+        self._headers.clear()
+
+    def _end_header(self) -> None:
+        self._headers[bytes(self._header_name).lower()] = bytes(self._header_value)
+        self._header_name.clear()
+        self._header_value.clear()
+
+    def _name_part(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        name = options.get(b"name", b"").decode(errors="replace")
+        if name != "file" and name not in FIELD_LIMITS:
+            raise InvalidRequest(
+                f"the form has a field {name[:50]!r} that means nothing here",
+                hint="The fields are file, command and project.",
+            )
+        if name in self._fields or (name == "file" and self._has_file):
+            raise InvalidRequest(f"the form has the field {name} more than once")
+        self._part = name
+        if name == "file":
+            self._has_file = True
+        else:
+            self._fields[name] = bytearray()
+
+    def _part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._part != "file":
+            field = self._fields[self._part]
+            field.extend(data[start:end])
+            if len(field) > FIELD_LIMITS[self._part]:
+                raise InvalidRequest(f"the field {self._part} is too long")
+            return
+        self._file_size += end - start
+        if self._file_size > self._max_bytes:
+            raise too_large(self._max_bytes)
+        self._pending.append(data[start:end])
+        self._pending_size += end - start
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+async def receive_form(
+    request: Request[Any, Any, Any], form: UploadForm, *, idle_timeout: float
+) -> None:
+    """Read the whole body into ``form``, except for its last batch, which is left to flush.
+
+    Raises:
+        UploadAborted: the client went away, or sent nothing for ``idle_timeout`` seconds.
+        UploadTooLarge, InvalidRequest: as :meth:`UploadForm.feed`.
+        StorageFull: the disk is full.
+
+    """
+    more = True
+    while more:
+        try:
+            async with asyncio.timeout(idle_timeout):
+                message = await request.receive()
+        except TimeoutError:
+            raise UploadAborted(f"the upload stood still for {idle_timeout:g} s") from None
+        if message["type"] != "http.request":
+            raise UploadAborted
+        if body := message["body"]:
+            form.feed(body)
+        if form.batch_is_full:
+            await asyncio.to_thread(form.flush)
+        more = message.get("more_body", False)
+    form.end()
+
+
+def boundary_of(request: Request[Any, Any, Any]) -> bytes:
+    """Return the boundary of the request's form.
+
+    Raises:
+        InvalidRequest: the request is not a multipart form.
+
+    """
+    media_type, options = parse_options_header(request.headers.get("content-type"))
+    boundary = options.get(b"boundary", b"")
+    if media_type != b"multipart/form-data" or not 0 < len(boundary) <= 70:
+        raise InvalidRequest(
+            "a submission is a multipart/form-data request with a boundary",
+            hint="Send the project's zip as a form: curl -F file=@project.zip URL",
+        )
+    return boundary
+
+
+def refuse_too_large(request: Request[Any, Any, Any], max_bytes: int) -> None:
+    """Refuse by the announced length, before anything is read. Raises ``UploadTooLarge``."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes + FORM_OVERHEAD:
+        raise too_large(max_bytes)
+
+
+def too_large(max_bytes: int) -> UploadTooLarge:
+    """Return the refusal of an upload over ``max_bytes``."""
+    return UploadTooLarge(
+        f"the upload is larger than the {max_bytes} bytes this server accepts",
+        hint="Leave out what the tests do not need (.ciignore), or raise CI_MAX_UPLOAD_BYTES.",
+    )

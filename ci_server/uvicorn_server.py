@@ -1,0 +1,108 @@
+"""uvicorn as we run it: it tells the application early that it goes down."""
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from ci_common.errors import ConfigurationError
+from ci_server.app import Application
+from ci_server.parts import parts_of
+from ci_server.settings import Settings
+
+
+class Server(uvicorn.Server):
+    """A server of one application that reports when it listens.
+
+    ``on_ready`` is called once requests are answered. Without ``signals`` the
+    process's signal handlers are left alone, for a server inside a program.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        app: Application,
+        *,
+        on_ready: Callable[[], object] = lambda: None,
+        signals: bool = True,
+    ) -> None:
+        super().__init__(config)
+        self._application = app
+        self._on_ready = on_ready
+        self._signals = signals
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application and begin to listen."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End streams at once, other requests within the grace, then the application."""
+        parts_of(self._application.state).shutdown.begin()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle the process's signals, if that is ours to do."""
+        if not self._signals:
+            yield
+            return
+        with super().capture_signals():
+            yield
+
+
+def server_config(
+    app: Application | str, settings: Settings, *, workers: int = 1
+) -> uvicorn.Config:
+    """Return how uvicorn is to run ``app``; its own messages are kept to warnings."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        workers=workers,
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        # uvicorn counts whole seconds.
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_grace)),
+    )
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Return a socket that is bound to the settings' host and port.
+
+    Raises:
+        ConfigurationError: the port is taken, or the address is not this machine's.
+
+    """
+    host, port = settings.host, settings.port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        # asyncio sets TCP_NODELAY only where the protocol is said; without it an
+        # answer's body waits 40 ms for the client to acknowledge its headers.
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except OSError:
+            bound.close()
+            raise
+    except OSError as error:
+        raise ConfigurationError(
+            f"CI_HOST, CI_PORT: cannot listen on {host}:{port}: {error.strerror or error}",
+            hint="Stop what listens there, or choose another with --port (0 picks a free one).",
+        ) from error
+    bound.set_inheritable(True)
+    return bound
+
+
+def base_url(bound: socket.socket) -> str:
+    """Return the URL under which a bound socket is reached from this machine."""
+    host, port = bound.getsockname()[:2]
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- compared
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"

@@ -1,0 +1,113 @@
+"""Any run of calls gives the same answers from SQLite as from the few lines in memory."""
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ci_common.errors import CIError
+from ci_common.jobs import EndReason, JobRepository, Result
+from ci_persistence.jobs import SQLiteJobRepository
+from tests.fakes.clock import FakeClock
+from tests.fakes.repository import InMemoryJobRepository, new_job
+
+NOW = FakeClock().now()
+IDS = [f"{digits}-0000-4000-8000-000000000000" for digits in ("aaaaaaaa", "aaaaaaab", "bbbbbbbb")]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the contract."""
+
+    method: str
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+
+
+def call(method: str, *arguments: Any, **options: Any) -> st.SearchStrategy[Call]:
+    return st.builds(Call, st.just(method), st.tuples(*arguments), st.fixed_dictionaries(options))
+
+
+job_ids = st.sampled_from(IDS)
+attempts = st.integers(0, 3)
+holds = st.none() | st.sampled_from([-5, 0, 5, 3600]).map(lambda s: NOW.wall + timedelta(seconds=s))
+reasons = st.sampled_from(EndReason)
+limits = st.integers(0, 4)
+
+adds = st.builds(
+    lambda job_id, priority, key: new_job(
+        id=job_id, priority=priority, idempotency_key=key, fingerprint=f"{key}{job_id[:8]}"
+    ),
+    job_ids,
+    st.integers(-1, 1),
+    st.sampled_from([None, None, "k"]),
+)
+results = st.builds(
+    lambda reason, code: Result(reason=reason, exit_code=code, detail="why"),
+    reasons,
+    st.none() | st.integers(0, 255),
+)
+calls = st.one_of(
+    call("add", adds),
+    call("claim", job_ids, attempt=attempts, now=st.just(NOW)),
+    call("record_container", job_ids, attempt=attempts, container=st.just("c"), log_base=limits),
+    call("record_fed", job_ids, attempt=attempts),
+    call("record_stop", job_ids, attempt=attempts, reason=reasons),
+    call("finish", job_ids, attempt=attempts, result=results, now=st.just(NOW)),
+    call(
+        "requeue",
+        job_ids,
+        attempt=attempts,
+        charged=st.booleans(),
+        detail=st.just("again"),
+        hold_until=holds,
+    ),
+)
+reads: Sequence[Call] = [
+    *(Call(method, (job_id,), {}) for method in ("get", "queue_position") for job_id in IDS),
+    *(Call("find", (reference,), {}) for reference in ("aaaa", "aaaaaaaa", "b", "last", IDS[0])),
+    Call("list_recent", (), {"limit": 10}),
+    Call("list_recent", (), {"limit": 1, "before": 2}),
+    Call("startable", (), {"limit": 2, "now": NOW.wall}),
+    Call("startable", (), {"limit": 10, "now": NOW.wall}),
+    Call("running", (), {}),
+    Call("count", (), {}),
+]
+
+
+async def answer(repository: JobRepository, asked: Call) -> object:
+    try:
+        return await getattr(repository, asked.method)(*asked.arguments, **asked.options)
+    except CIError as error:
+        return error.code
+
+
+async def compare(sequence: Sequence[Call], folder: Path) -> None:
+    model = InMemoryJobRepository(folder)
+    repository = SQLiteJobRepository(folder / "jobs.db")
+    await repository.initialize()
+    try:
+        known: set[str] = set()
+        for asked in sequence:
+            if asked.method == "add" and asked.arguments[0].id in known:
+                continue  # two jobs of one id are a mistake of the caller
+            expected = await answer(model, asked)
+            assert await answer(repository, asked) == expected, asked
+            known = set(model._jobs)
+        for asked in reads:
+            assert await answer(repository, asked) == await answer(model, asked), asked
+    finally:
+        await repository.close()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(calls, max_size=25))
+def test_any_run_of_calls_is_answered_alike(sequence):
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(compare(sequence, Path(folder)))

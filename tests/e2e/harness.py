@@ -1,0 +1,235 @@
+"""Real servers in processes of their own, real projects, and the real ``ci`` command."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import docker
+import httpx2
+
+from tests.waiting import eventually
+
+CI = str(Path(sys.executable).with_name("ci"))
+
+WAIT_FOR_GO = "until [ -e {go} ]; do sleep 0.05; done"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Project:
+    """A folder to submit. ``script`` is what it runs; nothing is installed."""
+
+    path: Path
+    script: str = ""
+
+    def write(self, files: dict[str, str]) -> "Project":
+        for name, text in files.items():
+            target = self.path / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(textwrap.dedent(text))
+        return self
+
+
+@dataclass
+class Server:
+    """A server process that can be ended in every way and started again on the same data."""
+
+    folder: Path
+    namespace: str
+    settings: dict[str, str] = field(default_factory=dict)
+    workers: int = 1
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "server.log"
+
+    def environment(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("CI_")}
+        kept.pop("CI", None)
+        return {
+            **kept,
+            "CI_DB_PATH": str(self.folder / "ci_jobs.db"),
+            "CI_CONTAINER_PREFIX": self.namespace,
+            "CI_DEFAULT_IMAGE": os.environ.get("CI_DEFAULT_IMAGE", "none"),
+            "CI_JOB_MEMORY": "256m",
+            "CI_SHUTDOWN_GRACE": "3",
+            "CI_SERVER_URL": self.url,
+            "XDG_CONFIG_HOME": str(self.folder / "config"),
+            **self.settings,
+        }
+
+    def start(self) -> "Server":
+        command = [
+            CI, "serve", "--host", "127.0.0.1", "--port", str(self.port),
+            "--workers", str(self.workers),
+        ]  # fmt: skip
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, env=self.environment(), stdout=log, stderr=log, cwd=self.folder
+            )
+        eventually(self.answers, what=f"server answers; its log: {self.log}")
+        return self
+
+    def answers(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError(f"the server ended:\n{self.log.read_text()}")
+        try:
+            return httpx2.get(f"{self.url}/health", timeout=5).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    def kill(self) -> None:
+        """End it as a crash would, with all of its workers."""
+        assert self.process is not None
+        for pid in [*children(self.process.pid), self.process.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def terminate(self, timeout: float = 20) -> int:
+        """Ask it to end; return its exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(timeout)
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            try:
+                self.terminate()
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def restart(self) -> "Server":
+        return self.start()
+
+    def ci(self, *arguments: str, timeout: float = 120, **options) -> subprocess.CompletedProcess:
+        """Run ``ci`` with these arguments to its end."""
+        return subprocess.run(
+            [CI, *arguments],
+            env=self.environment() | options.pop("env", {}),
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+            **options,
+        )
+
+    def ci_process(self, *arguments: str, **options) -> subprocess.Popen:
+        """Start ``ci`` with these arguments."""
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        return subprocess.Popen(
+            [CI, *arguments], env=self.environment() | options.pop("env", {}), **options
+        )
+
+    def submit(self, project: Project) -> str:
+        """Submit and return the job's id."""
+        done = self.ci("submit", "--async", str(project.path))
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode().split()[0]
+
+    def get(self, path: str) -> httpx2.Response:
+        return httpx2.get(f"{self.url}{path}", timeout=30)
+
+    def job(self, job_id: str) -> dict:
+        return self.get(f"/jobs/{job_id}").raise_for_status().json()
+
+    def text(self, job_id: str) -> str:
+        return self.get(f"/jobs/{job_id}/log").raise_for_status().text
+
+    def until(self, job_id: str, status: str) -> dict:
+        """Wait for a job to come to ``status``."""
+
+        def look() -> dict | None:
+            job = self.job(job_id)
+            return job if job["status"] == status else None
+
+        return eventually(look, what=f"job {job_id} is {status}")
+
+    def until_log(self, job_id: str, text: str) -> None:
+        eventually(lambda: text in self.text(job_id), what=f"{text!r} in the log of {job_id}")
+
+    def events(self, path: str, **headers: str):
+        """Yield ``(id, event)`` of a stream until it ends."""
+        with httpx2.stream("GET", f"{self.url}{path}", headers=headers, timeout=60) as response:
+            response.raise_for_status()
+            yield from parse_events(response.iter_lines())
+
+    def rows(self, query: str) -> list[tuple]:
+        with contextlib.closing(sqlite3.connect(self.folder / "ci_jobs.db")) as connection:
+            return connection.execute(query).fetchall()
+
+
+def parse_events(lines):
+    """Yield ``(id, event)`` from the lines of an event stream."""
+    event_id, data = None, []
+    for line in lines:
+        if line.startswith("id:"):
+            event_id = line[3:].strip()
+        elif line.startswith("data:"):
+            data.append(line[5:].strip())
+        elif not line and data:
+            yield event_id, json.loads("\n".join(data))
+            data = []
+
+
+def children(pid: int) -> list[int]:
+    """Return the ids of all processes below ``pid``."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in task.read_text().split():
+                found += [int(child), *children(int(child))]
+    return found
+
+
+@dataclass
+class Engine:
+    """The machine's Docker engine, seen through one namespace."""
+
+    namespace: str
+
+    def __post_init__(self) -> None:
+        self.client = docker.from_env(timeout=60)
+
+    def containers(self) -> list:
+        wanted = {"label": f"ci.namespace={self.namespace}"}
+        return self.client.containers.list(all=True, filters=wanted, ignore_removed=True)
+
+    def of(self, job_id: str):
+        """Return the container of a job, None if there is none."""
+        return next((c for c in self.containers() if job_id in c.name), None)
+
+    def go(self, job_id: str) -> None:
+        """Let a job go on that waits for ``/tmp/go``."""
+        code, output = self.of(job_id).exec_run(["touch", "/tmp/go"])
+        assert code == 0, output
+
+    def networks(self) -> list:
+        return self.client.networks.list(filters={"label": f"ci.namespace={self.namespace}"})
+
+    def clear(self) -> None:
+        for container in self.containers():
+            with contextlib.suppress(docker.errors.APIError):
+                container.remove(force=True, v=True)
+        for network in self.networks():
+            network.remove()
+        self.client.close()

@@ -1,0 +1,310 @@
+"""An executor in memory, whose containers do what the test says, when it says so.
+
+``FakeEngine`` is the world: containers in it outlive any one ``FakeExecutor``,
+as real ones do. What a fed container does is the engine's ``on_fed``; from then
+on the test drives it by ``write`` and ``exit``. Faults are switches on the
+engine. Nothing here waits for time, except ``wait_exit`` for its own timeout.
+"""
+
+import asyncio
+import io
+import tarfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Self
+
+from ci_common.errors import ContainerFailed, ContainerGone, EngineUnavailable, ImageMissing
+from ci_common.executor import (
+    FED_MARKER,
+    ContainerExit,
+    ContainerSpec,
+    ContainerState,
+    EngineInfo,
+    ObservedContainer,
+    OutputSink,
+)
+from ci_controller.container_names import ContainerNames
+
+
+def pass_at_once(container: "FakeContainer") -> None:
+    """Be a job that prints a line and succeeds."""
+    container.write(b"ok\n")
+    container.exit(0)
+
+
+def print_and_wait(container: "FakeContainer") -> None:
+    """Be a job that prints a line and goes on until the test says otherwise."""
+    container.write(b"running\n")
+
+
+class FakeContainer:
+    """One container; ``write`` and ``exit`` are what its main process does."""
+
+    def __init__(self, name: str, namespace: str, spec: ContainerSpec) -> None:
+        self.name = name
+        self.namespace = namespace
+        self.spec = spec
+        self.created_at = datetime(2026, 1, 1, tzinfo=UTC)
+        self.state = ContainerState.RUNNING
+        self.output = bytearray()
+        self.errors = ""
+        self.ended: ContainerExit | None = None
+        self.files: dict[str, bytes] = {}
+        self.fed = False
+        self.ignores_sigterm = False
+        self.streams_broken = 0
+        self._changed = asyncio.Event()
+
+    def write(self, data: bytes) -> None:
+        assert self.ended is None, "a container that has ended writes nothing"
+        self.output += data
+        self._announce()
+
+    def exit(self, code: int, *, oom_killed: bool = False, error: str = "") -> None:
+        if self.ended is None:
+            self.ended = ContainerExit(exit_code=code, oom_killed=oom_killed, error=error)
+            self.state = ContainerState.EXITED
+            self._announce()
+
+    def break_streams(self) -> None:
+        """End the streams under a living container, as an engine that restarts does."""
+        self.streams_broken += 1
+        self._announce()
+
+    async def change(self) -> None:
+        """Return at the next change."""
+        await self._changed.wait()
+
+    def _announce(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+@dataclass
+class FakeEngine:
+    """The containers and the faults that all executors on it meet.
+
+    ``available``: whether anything answers. ``missing_images``, ``launch_error``:
+    why a launch fails. ``cut_feed_at``: after how many bytes of the tar the
+    container stops reading. ``hold(call)`` has calls of that name hang until
+    released. ``calls`` lists what was called, on what.
+    """
+
+    on_fed: Callable[[FakeContainer], None] = pass_at_once
+    available: bool = True
+    missing_images: set[str] = field(default_factory=set)
+    launch_error: str | None = None
+    cut_feed_at: int | None = None
+    containers: dict[str, FakeContainer] = field(default_factory=dict)
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    _holds: dict[str, asyncio.Event] = field(default_factory=dict)
+    _called: dict[str, asyncio.Event] = field(default_factory=dict)
+
+    def hold(self, call: str) -> asyncio.Event:
+        """Have every ``call`` hang until the returned event is set."""
+        self._holds[call] = asyncio.Event()
+        return self._holds[call]
+
+    async def called(self, call: str) -> None:
+        """Return once ``call`` has been called, held or not."""
+        await self._called.setdefault(call, asyncio.Event()).wait()
+
+    def vanish(self, name: str) -> None:
+        """Remove a container behind everybody's back."""
+        container = self.containers.pop(name)
+        container.exit(137)
+
+    async def enter(self, call: str, name: str = "") -> None:
+        """Note a call; hang or fail as the switches say."""
+        self.calls.append((call, name))
+        self._called.setdefault(call, asyncio.Event()).set()
+        if call in self._holds:
+            await self._holds[call].wait()
+        await asyncio.sleep(0)
+        if not self.available:
+            raise EngineUnavailable("The engine does not answer.")
+
+    def find(self, name: str) -> FakeContainer:
+        if name not in self.containers:
+            raise ContainerGone(f"there is no container {name}")
+        return self.containers[name]
+
+
+class FakePump:
+    """Copies a container's output to a sink as it comes."""
+
+    def __init__(self, container: FakeContainer, sink: OutputSink, position: int) -> None:
+        self._container = container
+        self._sink = sink
+        self._position = position
+        self._broken = container.streams_broken
+        self._task = asyncio.create_task(self._run(), name=f"fake pump {container.name}")
+
+    async def wait(self) -> None:
+        await asyncio.shield(self._task)
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def _run(self) -> None:
+        while True:
+            self._pass_on()
+            container = self._container
+            if container.ended is not None or container.streams_broken > self._broken:
+                return
+            await container.change()
+
+    def _pass_on(self) -> None:
+        data = bytes(self._container.output[self._position :])
+        if data:
+            self._position += len(data)
+            self._sink(data)
+
+
+class FakeExecutor:
+    """One process's view of a ``FakeEngine``."""
+
+    def __init__(self, engine: FakeEngine | None = None, prefix: str = "") -> None:
+        self.engine = engine or FakeEngine()
+        self._names = ContainerNames(prefix)
+        self._pumps: list[FakePump] = []
+
+    @classmethod
+    def of(cls, on_fed: Callable[[FakeContainer], None]) -> Self:
+        """Return an executor on an engine of its own whose containers do ``on_fed``."""
+        return cls(FakeEngine(on_fed=on_fed))
+
+    async def open(self) -> None:
+        await self.engine.enter("open")
+
+    async def close(self) -> None:
+        for pump in self._pumps:
+            await pump.close()
+
+    async def ping(self) -> EngineInfo:
+        await self.engine.enter("ping")
+        return EngineInfo(name="fake", version="1")
+
+    async def observe(self) -> Sequence[ObservedContainer]:
+        await self.engine.enter("observe")
+        ours = self._names.prefix
+        return [
+            self._seen(each) for each in self.engine.containers.values() if each.namespace == ours
+        ]
+
+    def container_name(self, job_id: str, attempt: int) -> str:
+        return self._names.for_job(job_id, attempt)
+
+    async def launch(self, name: str, spec: ContainerSpec) -> None:
+        await self.engine.enter("launch", name)
+        if name in self.engine.containers:
+            return
+        if spec.image in self.engine.missing_images:
+            raise ImageMissing(f"the image {spec.image!r} is not there")
+        if self.engine.launch_error is not None:
+            raise ContainerFailed(self.engine.launch_error)
+        self.engine.containers[name] = FakeContainer(name, self._names.prefix, spec)
+
+    async def feed(self, name: str, tar: Iterable[bytes], sink: OutputSink) -> FakePump:
+        await self.engine.enter("feed", name)
+        container = self.engine.find(name)
+        if container.ended is not None:
+            raise ContainerGone(f"{name} has ended")
+        pump = self._pump(container, sink, 0)
+        try:
+            await self._send(container, tar)
+        except BaseException:
+            container.exit(2)
+            await pump.close()
+            raise
+        return pump
+
+    async def follow(self, name: str, sink: OutputSink, *, skip: int) -> FakePump:
+        await self.engine.enter("follow", name)
+        return self._pump(self.engine.find(name), sink, skip)
+
+    async def has_output(self, name: str) -> bool:
+        await self.engine.enter("has_output", name)
+        return bool(self.engine.find(name).output)
+
+    async def exit_of(self, name: str) -> ContainerExit | None:
+        await self.engine.enter("exit_of", name)
+        return self.engine.find(name).ended
+
+    async def wait_exit(self, name: str, *, timeout: float) -> ContainerExit | None:  # noqa: ASYNC109
+        await self.engine.enter("wait_exit", name)
+        container = self.engine.find(name)
+        try:
+            async with asyncio.timeout(timeout):
+                while container.ended is None:
+                    await container.change()
+        except TimeoutError:
+            return None
+        # A container that vanished while we waited has no exit to tell of.
+        return self.engine.find(name).ended
+
+    async def startup_error(self, name: str) -> str:
+        await self.engine.enter("startup_error", name)
+        found = self.engine.containers.get(name)
+        return found.errors if found else ""
+
+    async def stop(self, name: str, *, grace: float) -> None:
+        await self.engine.enter("stop", name)
+        container = self.engine.containers.get(name)
+        if container is not None:
+            container.exit(137 if container.ignores_sigterm else 143)
+
+    async def remove(self, name: str) -> None:
+        await self.engine.enter("remove", name)
+        if name in self.engine.containers:
+            self.engine.vanish(name)
+
+    async def purge(self) -> None:
+        for container in await self.observe():
+            await self.remove(container.name)
+
+    async def _send(self, container: FakeContainer, tar: Iterable[bytes]) -> None:
+        sent = bytearray()
+        for chunk in tar:
+            sent += chunk
+            limit = self.engine.cut_feed_at
+            if limit is not None and len(sent) > limit:
+                raise ContainerFailed(f"{container.name} stopped taking its project")
+            await asyncio.sleep(0)
+            if container.ended is not None:
+                raise ContainerGone(f"{container.name} ended before it had taken its project")
+        container.files = _unpack(bytes(sent))
+        container.fed = FED_MARKER in container.files
+        if container.fed:
+            self.engine.on_fed(container)
+        else:
+            container.exit(125)
+
+    def _pump(self, container: FakeContainer, sink: OutputSink, skip: int) -> FakePump:
+        pump = FakePump(container, sink, skip)
+        self._pumps.append(pump)
+        return pump
+
+    def _seen(self, container: FakeContainer) -> ObservedContainer:
+        job_id, attempt = self._names.parse(container.name) or (None, None)
+        return ObservedContainer(
+            name=container.name,
+            state=container.state,
+            job_id=job_id,
+            attempt=attempt,
+            created_at=container.created_at,
+        )
+
+
+def _unpack(tar: bytes) -> dict[str, bytes]:
+    try:
+        with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+            return {
+                entry.name: content.read()
+                for entry in archive
+                if (content := archive.extractfile(entry)) is not None
+            }
+    except tarfile.TarError:
+        return {}

@@ -1,0 +1,213 @@
+"""Jobs in memory: the contract of ``JobRepository`` without a database."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from ci_common.clock import Moment
+from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
+from ci_common.jobs import (
+    Change,
+    EndReason,
+    Job,
+    JobStatus,
+    NewJob,
+    QueueCounts,
+    Result,
+    next_status,
+    sources,
+)
+from ci_common.logs import LogStore
+from ci_common.recipe import Recipe
+from ci_common.stash import Stash
+from ci_persistence.logs import FileLogStore
+from ci_persistence.stash import FileStash
+from tests.fakes.clock import FakeClock
+
+LONGEST_HOLD = timedelta(minutes=10)
+
+
+def new_job(**overrides: Any) -> NewJob:
+    """A submission with an id of its own; everything can be said otherwise."""
+    values: dict[str, Any] = {
+        "id": str(uuid.uuid4()),
+        "recipe": Recipe(),
+        "zip_path": "stash/project.zip",
+        "zip_size": 22,
+        "zip_sha256": "0" * 64,
+        "created": FakeClock().now(),
+    }
+    return NewJob(**(values | overrides))
+
+
+class InMemoryJobRepository:
+    """Complete, but gone with the process. No method awaits, so each is atomic."""
+
+    data_dir: Path
+    stash: Stash
+    logs: LogStore
+
+    def __init__(self, data_dir: Path, *, max_log_bytes: int = 10_000_000) -> None:
+        self.data_dir = data_dir
+        self.stash = FileStash(data_dir / "stash", data_dir / "tmp")
+        self.logs = FileLogStore(data_dir / "logs", limit=max_log_bytes)
+        self._jobs: dict[str, Job] = {}
+        self._keys: dict[str, tuple[str, str]] = {}
+        self._last_seq = 0
+
+    async def initialize(self) -> None:
+        """Nothing to open."""
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    async def add(self, new: NewJob) -> tuple[Job, bool]:
+        if new.idempotency_key in self._keys:
+            fingerprint, job_id = self._keys[new.idempotency_key]
+            if fingerprint != new.fingerprint:
+                raise IdempotencyConflict
+            return self._jobs[job_id], False
+        if new.id in self._jobs:
+            raise ValueError(f"the id {new.id} is taken")
+        self._last_seq += 1
+        job = Job(
+            id=new.id,
+            seq=self._last_seq,
+            status=JobStatus.QUEUED,
+            recipe=new.recipe,
+            created_at=new.created.wall,
+            zip_path=new.zip_path,
+            zip_size=new.zip_size,
+            zip_sha256=new.zip_sha256,
+            project=new.project,
+            priority=new.priority,
+            max_attempts=new.max_attempts,
+        )
+        self._jobs[new.id] = job
+        if new.idempotency_key is not None:
+            self._keys[new.idempotency_key] = (new.fingerprint, new.id)
+        return job, True
+
+    async def get(self, job_id: str) -> Job:
+        if job_id not in self._jobs:
+            raise JobNotFound
+        return self._jobs[job_id]
+
+    async def find(self, reference: str) -> Job:
+        if reference in self._jobs:
+            return self._jobs[reference]
+        if reference == "last":
+            fitting = self._newest_first()[:1]
+        else:
+            fitting = [j for j in self._jobs.values() if reference and j.id.startswith(reference)]
+        if not fitting:
+            raise JobNotFound
+        if len(fitting) > 1:
+            raise AmbiguousJob
+        return fitting[0]
+
+    async def get_many(self, job_ids: Iterable[str]) -> Sequence[Job]:
+        return [self._jobs[job_id] for job_id in set(job_ids) if job_id in self._jobs]
+
+    async def list_recent(self, *, limit: int, before: int | None = None) -> Sequence[Job]:
+        jobs = self._newest_first()
+        return [job for job in jobs if before is None or job.seq < before][:limit]
+
+    async def startable(self, *, limit: int, now: datetime) -> Sequence[Job]:
+        return [job for job in self._queue() if not _on_hold(job, now)][:limit]
+
+    async def running(self) -> Sequence[Job]:
+        return [job for job in self._jobs.values() if job.status is JobStatus.RUNNING]
+
+    async def queue_position(self, job_id: str) -> int | None:
+        ids = [job.id for job in self._queue()]
+        return ids.index(job_id) + 1 if job_id in ids else None
+
+    async def count(self) -> QueueCounts:
+        return QueueCounts(queued=len(self._queue()), running=len(await self.running()))
+
+    async def claim(self, job_id: str, *, attempt: int, now: Moment) -> Job | None:
+        claimed = self._move(
+            job_id,
+            attempt,
+            Change.CLAIM,
+            attempt=attempt + 1,
+            container=None,
+            fed=False,
+            stop_reason=None,
+            hold_until=None,
+            started=now,
+        )
+        return self._jobs[job_id] if claimed else None
+
+    async def record_container(
+        self, job_id: str, *, attempt: int, container: str, log_base: int
+    ) -> bool:
+        return self._note(job_id, attempt, container=container, log_base=log_base)
+
+    async def record_fed(self, job_id: str, *, attempt: int) -> bool:
+        return self._note(job_id, attempt, fed=True)
+
+    async def record_stop(self, job_id: str, *, attempt: int, reason: EndReason) -> bool:
+        earlier = self._jobs[job_id].stop_reason if job_id in self._jobs else None
+        return self._note(job_id, attempt, stop_reason=earlier or reason)
+
+    async def finish(self, job_id: str, *, attempt: int, result: Result, now: Moment) -> bool:
+        return self._move(
+            job_id,
+            attempt,
+            Change.FINISH,
+            reason=result.reason,
+            exit_code=result.exit_code,
+            detail=result.detail,
+            end_time=now.wall,
+        )
+
+    async def requeue(
+        self,
+        job_id: str,
+        *,
+        attempt: int,
+        charged: bool,
+        detail: str,
+        hold_until: datetime | None = None,
+    ) -> bool:
+        faults = self._jobs[job_id].faults + charged if job_id in self._jobs else 0
+        return self._move(
+            job_id,
+            attempt,
+            Change.REQUEUE,
+            faults=faults,
+            detail=detail,
+            hold_until=hold_until,
+            started=None,
+        )
+
+    def _newest_first(self) -> list[Job]:
+        return sorted(self._jobs.values(), key=lambda job: -job.seq)
+
+    def _queue(self) -> list[Job]:
+        queued = [job for job in self._jobs.values() if job.status is JobStatus.QUEUED]
+        return sorted(queued, key=lambda job: (-job.priority, job.seq))
+
+    def _move(self, job_id: str, attempt: int, change: Change, /, **changes: Any) -> bool:
+        job = self._jobs.get(job_id)
+        if job is None or job.attempt != attempt or job.status not in sources(change):
+            return False
+        self._jobs[job_id] = replace(job, status=next_status(job.status, change), **changes)
+        return True
+
+    def _note(self, job_id: str, attempt: int, /, **changes: Any) -> bool:
+        job = self._jobs.get(job_id)
+        if job is None or job.attempt != attempt or job.status is not JobStatus.RUNNING:
+            return False
+        self._jobs[job_id] = replace(job, **changes)
+        return True
+
+
+def _on_hold(job: Job, now: datetime) -> bool:
+    # A hold further away than any backoff is left from a clock that was set back.
+    return job.hold_until is not None and now < job.hold_until <= now + LONGEST_HOLD

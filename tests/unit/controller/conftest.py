@@ -1,0 +1,107 @@
+"""A controller over fakes: an engine in memory, rows in memory, files on a temporary folder."""
+
+import asyncio
+import io
+import zipfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ci_common.backoff import Backoff
+from ci_common.jobs import Job
+from ci_common.signals import LocalSignals
+from ci_controller.controller import JobController
+from ci_controller.settings import ControllerSettings
+from tests.fakes.clock import FakeClock
+from tests.fakes.executor import FakeEngine, FakeExecutor
+from tests.fakes.repository import InMemoryJobRepository, new_job
+from tests.waiting import LONGEST
+
+
+@dataclass
+class World:
+    """Rows, files and an engine; controllers come and go in it as processes do."""
+
+    repository: InMemoryJobRepository
+    engine: FakeEngine = field(default_factory=FakeEngine)
+    clock: FakeClock = field(default_factory=FakeClock)
+    settings: ControllerSettings = field(
+        default_factory=lambda: ControllerSettings(
+            max_running=2, adopt_grace=0.0, exit_grace=0.0, backoff=Backoff(first=10.0)
+        )
+    )
+    controllers: list[JobController] = field(default_factory=list)
+
+    def controller(self, repository: InMemoryJobRepository | None = None) -> JobController:
+        """Make the controller of a new process."""
+        made = JobController(
+            repository or self.repository,
+            FakeExecutor(self.engine),
+            signals=LocalSignals(),
+            clock=self.clock,
+            settings=self.settings,
+        )
+        self.controllers.append(made)
+        return made
+
+    async def submit(self, **overrides: object) -> Job:
+        job = new_job(created=self.clock.now(), **overrides)
+        upload = self.repository.stash.new_upload()
+        upload.write(_project())
+        path = upload.commit(job.id)
+        stored, _ = await self.repository.add(new_job(id=job.id, zip_path=path, **overrides))
+        return stored
+
+    async def job(self, job: Job) -> Job:
+        return await self.repository.get(job.id)
+
+    def container(self, job: Job, attempt: int = 1):
+        return self.engine.containers[f"ci-{job.id}-{attempt}"]
+
+    def log(self, job: Job) -> bytes:
+        return self.repository.logs.read(job.id, 0, 1_000_000)
+
+    async def settle(self, controller: JobController) -> None:
+        """Reconcile until there is nothing to do and nobody at work."""
+        for _ in range(20):
+            actions = await controller.reconcile()
+            at_work = bool(controller._jobs)
+            await controller.idle()
+            if not actions and not at_work:
+                return
+        raise AssertionError(f"does not come to rest: {actions}")
+
+    async def until(self, look: Callable[[], Awaitable[object]]) -> None:
+        """Let the tasks run until ``look`` finds what it wants."""
+        async with asyncio.timeout(LONGEST):
+            while not await look():  # noqa: ASYNC110 -- nothing here takes time
+                await asyncio.sleep(0)
+
+    async def ended(self, job: Job) -> None:
+        """Let the tasks run until a job has ended."""
+
+        async def look() -> bool:
+            return (await self.job(job)).status.ended
+
+        await self.until(look)
+
+    async def crash(self, controller: JobController) -> None:
+        """End a controller as a crash does: it writes nothing more, its containers go on."""
+        await controller.stop()
+
+
+def _project() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("test_it.py", "def test_it(): pass\n")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+async def world(tmp_path: Path):
+    world = World(InMemoryJobRepository(tmp_path))
+    yield world
+    for controller in world.controllers:
+        await controller.stop()

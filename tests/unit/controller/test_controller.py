@@ -1,0 +1,366 @@
+"""The loop over fakes: what can only be timed exactly, or caused exactly, without a real engine."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from ci_common.executor import ContainerSpec
+from ci_common.jobs import EndReason, JobStatus, Result
+from ci_controller.plan import Claim
+from tests.fakes.executor import print_and_wait
+
+
+async def begun(world, job, controller):
+    """Have a job run to the point where its container is fed and waits."""
+    world.engine.on_fed = print_and_wait
+    await controller.reconcile()
+
+    async def fed() -> bool:
+        return (await world.job(job)).fed and world.log(job).endswith(b"running\n")
+
+    await world.until(fed)
+
+
+async def test_a_job_from_queue_to_verdict(world):
+    job = await world.submit()
+    await world.settle(world.controller())
+    ended = await world.job(job)
+    assert (ended.status, ended.reason) == (JobStatus.COMPLETED, EndReason.PASSED)
+    assert (ended.attempt, ended.faults, ended.exit_code) == (1, 0, 0)
+    assert world.log(job) == b"ok\n"
+    assert world.engine.containers == {}
+    assert list((world.repository.data_dir / "stash").iterdir()) == []
+
+
+async def test_no_more_run_than_may(world):
+    world.engine.on_fed = print_and_wait
+    jobs = [await world.submit() for _ in range(5)]
+    controller = world.controller()
+    assert await controller.reconcile() == [Claim(jobs[0].id, 0), Claim(jobs[1].id, 0)]
+    assert await controller.reconcile() == []
+    assert len(await world.repository.running()) == 2
+
+
+async def test_starts_at_once_are_bounded(world):
+    world.settings = replace(world.settings, max_running=8, max_starting=3)
+    held = world.engine.hold("launch")
+    for _ in range(8):
+        await world.submit()
+    controller = world.controller()
+    await controller.reconcile()
+    await world.engine.called("launch")
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert [call for call, _ in world.engine.calls].count("launch") == 3
+    held.set()
+    await world.settle(controller)
+
+
+async def test_one_hanging_container_delays_no_other_job(world):
+    """Fault 15."""
+    slow, quick = await world.submit(), await world.submit()
+    controller = world.controller()
+    world.engine.on_fed = lambda container: (
+        print_and_wait(container) if slow.id in container.name else container.exit(0)
+    )
+    await controller.reconcile()
+    await world.ended(quick)
+    assert (await world.job(slow)).status is JobStatus.RUNNING
+
+
+async def test_an_unseen_engine_starts_and_ends_nothing(world):
+    running, waiting = await world.submit(), await world.submit()
+    world.settings = replace(world.settings, max_running=1)
+    controller = world.controller()
+    await begun(world, running, controller)
+    world.engine.available = False
+    assert await controller.reconcile() == []
+    assert controller.engine_error == "The engine does not answer."
+    assert (await world.job(running)).status is JobStatus.RUNNING
+    assert (await world.job(waiting)).status is JobStatus.QUEUED
+    world.engine.available = True
+    world.container(running).exit(0)
+    world.engine.on_fed = lambda container: container.exit(0)
+    await world.settle(controller)
+    assert controller.engine_error is None
+    assert (await world.job(waiting)).success is True
+
+
+async def test_a_running_job_is_adopted_with_its_log_whole(world):
+    """Fault 7."""
+    job = await world.submit()
+    first = world.controller()
+    await begun(world, job, first)
+    await world.crash(first)
+    world.container(job).write(b"meanwhile\n")
+    second = world.controller()
+    await second.reconcile()
+    world.container(job).write(b"afterwards\n")
+    world.container(job).exit(1)
+    await world.settle(second)
+    assert world.log(job) == b"running\nmeanwhile\nafterwards\n"
+    ended = await world.job(job)
+    assert (ended.reason, ended.attempt) == (EndReason.FAILED, 1)
+
+
+async def test_an_exit_while_nobody_looked_is_found(world):
+    """Fault 8."""
+    job = await world.submit()
+    first = world.controller()
+    await begun(world, job, first)
+    await world.crash(first)
+    world.container(job).write(b"last words\n")
+    world.container(job).exit(0)
+    await world.settle(world.controller())
+    assert world.log(job) == b"running\nlast words\n"
+    assert (await world.job(job)).success is True
+
+
+async def claimed(world, job):
+    return await world.repository.claim(job.id, attempt=job.attempt, now=world.clock.now())
+
+
+async def launched(world, job):
+    spec = ContainerSpec(image="i", memory=1, cpus=1, pids=1, network="none", log_limit=1)
+    await world.controller()._executor.launch(f"ci-{job.id}-1", spec)
+    return world.container(job)
+
+
+async def noted(world, job, log_base=0):
+    await world.repository.record_container(
+        job.id, attempt=1, container=f"ci-{job.id}-1", log_base=log_base
+    )
+
+
+async def test_killed_after_the_claim(world):
+    """Fault 4: the same attempt is started, once."""
+    job = await world.submit()
+    await claimed(world, job)
+    await world.settle(world.controller())
+    ended = await world.job(job)
+    assert (ended.success, ended.attempt, ended.faults) == (True, 1, 0)
+    assert [call for call, _ in world.engine.calls].count("launch") == 1
+
+
+async def test_killed_after_the_launch(world):
+    """Fault 5: that container is discarded, no attempt is charged."""
+    job = await world.submit()
+    await claimed(world, job)
+    stale = await launched(world, job)
+    await world.settle(world.controller())
+    ended = await world.job(job)
+    assert (ended.success, ended.faults) == (True, 0)
+    assert not stale.fed
+
+
+@pytest.mark.parametrize("cut", [True, False])
+async def test_killed_before_or_in_the_feed(world, cut):
+    """Fault 5: nothing ran, so it starts again, uncharged; a cut input ends a container."""
+    job = await world.submit()
+    await claimed(world, job)
+    container = await launched(world, job)
+    await noted(world, job)
+    if cut:
+        container.exit(125)
+    await world.settle(world.controller())
+    ended = await world.job(job)
+    assert (ended.success, ended.faults) == (True, 0)
+    assert world.log(job) == b"ok\n"
+
+
+async def test_killed_after_the_feed_and_before_it_was_noted(world):
+    """Fault 6: its output appears once, and there is no second run."""
+    job = await world.submit()
+    await claimed(world, job)
+    container = await launched(world, job)
+    await noted(world, job)
+    container.write(b"hello\n")
+    controller = world.controller()
+    await controller.reconcile()
+    container.write(b"world\n")
+    container.exit(0)
+    await world.settle(controller)
+    ended = await world.job(job)
+    assert (ended.success, ended.attempt) == (True, 1)
+    assert world.log(job) == b"hello\nworld\n"
+    assert [call for call, _ in world.engine.calls].count("launch") == 1
+
+
+async def test_killed_between_the_result_and_the_clean_up(world):
+    """Fault 9: the clean-up is made up for; the result stays."""
+    job = await world.submit()
+    await claimed(world, job)
+    container = await launched(world, job)
+    container.exit(1)
+    result = Result(reason=EndReason.PASSED, exit_code=0)
+    await world.repository.finish(job.id, attempt=1, result=result, now=world.clock.now())
+    await world.settle(world.controller())
+    assert world.engine.containers == {}
+    assert (await world.job(job)).reason is EndReason.PASSED
+
+
+async def test_a_vanished_container_is_retried_after_a_while_and_not_for_ever(world):
+    """Fault 16."""
+    job = await world.submit(max_attempts=2)
+    controller = world.controller()
+    await begun(world, job, controller)
+    world.engine.vanish(f"ci-{job.id}-1")
+    await controller.idle()
+    assert await controller.reconcile() == []
+    waiting = await world.job(job)
+    assert (waiting.status, waiting.faults) == (JobStatus.QUEUED, 1)
+    world.clock.advance(60)
+    await begun(world, job, controller)
+    assert b"running\n[ci] Attempt 1 of 2 was lost: the container vanished." in world.log(job)
+    assert world.log(job).endswith(b"running\n")
+    world.engine.vanish(f"ci-{job.id}-2")
+    await controller.idle()
+    ended = await world.job(job)
+    assert (ended.reason, ended.success) == (EndReason.INFRA_ERROR, False)
+    assert ended.detail == "the container vanished (2 attempts)"
+
+
+@pytest.mark.parametrize("fault", ["missing_image", "launch_error"])
+async def test_what_no_retry_can_mend_ends_the_job_at_once(world, fault):
+    """Faults 38 and 39."""
+    job = await world.submit()
+    if fault == "missing_image":
+        world.engine.missing_images.add(world.settings.defaults.image)
+    else:
+        world.engine.launch_error = "no such runtime"
+    await world.settle(world.controller())
+    ended = await world.job(job)
+    assert (ended.reason, ended.attempt) == (EndReason.INFRA_ERROR, 1)
+    assert ended.detail in world.log(job).decode()
+
+
+async def test_a_missing_stash_ends_the_job(world):
+    job = await world.submit()
+    (world.repository.data_dir / "stash" / f"{job.id}.zip").unlink()
+    await world.settle(world.controller())
+    ended = await world.job(job)
+    assert ended.reason is EndReason.INFRA_ERROR
+    assert "missing" in ended.detail
+
+
+async def test_a_time_out_is_remembered_across_a_crash(world):
+    """The stop and its reason are two steps; between them nothing is lost."""
+    job = await world.submit()
+    first = world.controller()
+    await begun(world, job, first)
+    stop = world.engine.hold("stop")
+    world.clock.advance(world.settings.defaults.timeout)
+    await first.reconcile()
+    await world.engine.called("stop")
+    await world.crash(first)
+    stop.set()
+    world.container(job).exit(1)
+    await world.settle(world.controller())
+    ended = await world.job(job)
+    assert (ended.reason, ended.exit_code) == (EndReason.TIMED_OUT, 1)
+    assert world.log(job).endswith(b"longer than its time limit of 3600 s.\n")
+
+
+async def test_a_stream_that_breaks_off_is_taken_up_again(world):
+    """The end of the stream is not the end of the job."""
+    job = await world.submit()
+    controller = world.controller()
+    await begun(world, job, controller)
+    world.container(job).break_streams()
+    for _ in range(200):
+        await asyncio.sleep(0)
+    world.container(job).write(b"still here\n")
+    world.container(job).exit(0)
+    await world.settle(controller)
+    assert world.log(job) == b"running\nstill here\n"
+    assert (await world.job(job)).success is True
+
+
+async def test_an_engine_that_went_away_takes_the_blame(world):
+    """Fault 12: what ended by signal while the engine was away is never a failed test."""
+    job = await world.submit()
+    controller = world.controller()
+    await begun(world, job, controller)
+    world.engine.available = False
+    world.container(job).break_streams()
+    await controller.idle()
+    world.container(job).exit(137)
+    world.engine.available = True
+    await controller.reconcile()
+    await controller.idle()
+    row = await world.job(job)
+    assert (row.status, row.faults) == (JobStatus.QUEUED, 1)
+    assert row.detail == "the container engine stopped while the job was running"
+
+
+async def test_an_attempt_decided_elsewhere_before_the_feed_is_left_alone(world):
+    """Stale before observing: the row moved on while the container was launched."""
+    job = await world.submit()
+    controller = world.controller()
+    held = world.engine.hold("launch")
+    await controller.reconcile()
+    await world.engine.called("launch")
+    await world.repository.requeue(job.id, attempt=1, charged=False, detail="elsewhere")
+    await claimed(world, await world.job(job))
+    held.set()
+    await controller.idle()
+    assert not world.container(job).fed
+    assert (await world.job(job)).attempt == 2
+    await world.settle(controller)
+    assert world.log(job) == b"ok\n"
+
+
+async def test_an_attempt_decided_elsewhere_before_the_result_changes_nothing(world):
+    """Stale before applying: someone else wrote the end first."""
+    job = await world.submit()
+    controller = world.controller()
+    await begun(world, job, controller)
+    theirs = Result(reason=EndReason.TIMED_OUT, exit_code=143)
+    await world.repository.finish(job.id, attempt=1, result=theirs, now=world.clock.now())
+    world.container(job).exit(0)
+    await world.settle(controller)
+    assert (await world.job(job)).reason is EndReason.TIMED_OUT
+    assert world.engine.containers == {}
+
+
+async def test_only_the_holder_of_the_lock_acts(world):
+    """Fault 21."""
+    first, second = world.controller(), world.controller()
+    assert first._lead()
+    assert not second._lead()
+    job = await world.submit()
+    await second._tick()
+    assert (await world.job(job)).status is JobStatus.QUEUED
+    await first.stop()
+    await second._tick()
+    await second.idle()
+    assert second.is_leader
+    assert (await world.job(job)).success is True
+
+
+async def test_a_failing_round_does_not_end_the_loop(world, caplog):
+    controller = world.controller()
+    job = await world.submit()
+
+    async def fail(**_: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    running, world.repository.running = world.repository.running, fail
+    await controller._tick()
+    assert "a mistake of ours" in caplog.text
+    world.repository.running = running
+    await controller._tick()
+    await controller.idle()
+    assert (await world.job(job)).success is True
+
+
+async def test_start_and_stop_may_be_repeated(world):
+    controller = world.controller()
+    job = await world.submit()
+    await controller.start()
+    await controller.start()
+    await world.ended(job)
+    await controller.stop()
+    await controller.stop()
+    assert not controller.is_leader

@@ -1,0 +1,329 @@
+"""The planner, without Docker, asyncio or clocks: examples first, then what must never happen."""
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ci_common.executor import ContainerState, ObservedContainer
+from ci_common.jobs import EndReason, Job, JobStatus
+from ci_common.recipe import Recipe
+from ci_controller.plan import (
+    Action,
+    Adopt,
+    Claim,
+    RemoveContainer,
+    Snapshot,
+    Start,
+    Stop,
+    Vanish,
+    plan,
+)
+from tests.fakes.clock import FakeClock
+
+NOW = FakeClock().now()
+
+
+def a_job(job_id: str = "a", **changes) -> Job:
+    base = Job(
+        id=job_id,
+        seq=1,
+        status=JobStatus.RUNNING,
+        recipe=Recipe(),
+        created_at=NOW.wall,
+        zip_path="z",
+        zip_size=1,
+        zip_sha256="0",
+        attempt=1,
+        started=NOW,
+    )
+    return replace(base, **changes)
+
+
+def queued(job_id: str = "a", **changes) -> Job:
+    return a_job(job_id, status=JobStatus.QUEUED, **{"attempt": 0, "started": None, **changes})
+
+
+def fed(job_id: str = "a", **changes) -> Job:
+    return a_job(job_id, **{"container": name_of(job_id, 1), "fed": True, **changes})
+
+
+def name_of(job_id: str, attempt: int) -> str:
+    return f"ci-{job_id}-{attempt}"
+
+
+def container(job_id: str | None = "a", attempt: int | None = 1, **changes) -> ObservedContainer:
+    base = ObservedContainer(
+        name=f"ci-{job_id}-{attempt}",
+        state=ContainerState.RUNNING,
+        job_id=job_id,
+        attempt=attempt,
+        created_at=NOW.wall,
+    )
+    return replace(base, **changes)
+
+
+def test_nothing_to_do():
+    assert plan(Snapshot(now=NOW, containers=())) == []
+
+
+def test_an_unseen_engine_is_not_an_empty_one():
+    snapshot = Snapshot(now=NOW, running=(fed(),), startable=(queued("b"),), containers=None)
+    assert plan(snapshot) == []
+
+
+def test_queued_jobs_are_claimed_in_order_up_to_the_capacity():
+    waiting = (queued("a"), queued("b", attempt=2), queued("c"))
+    snapshot = Snapshot(now=NOW, startable=waiting, containers=(), capacity=2)
+    assert plan(snapshot) == [Claim("a", 0), Claim("b", 2)]
+
+
+def test_running_jobs_take_places():
+    snapshot = Snapshot(
+        now=NOW,
+        running=(a_job("r"),),
+        startable=(queued(),),
+        containers=(),
+        capacity=1,
+        busy=frozenset({"r"}),
+    )
+    assert plan(snapshot) == []
+
+
+def test_a_claimed_job_without_container_is_started_again():
+    """Fault 4: killed after the claim, before the container was created."""
+    assert plan(Snapshot(now=NOW, running=(a_job(),), containers=())) == [Start("a", 1)]
+
+
+def test_a_container_created_but_not_noted_is_started_anew():
+    """Fault 5: killed after create, before feed."""
+    snapshot = Snapshot(now=NOW, running=(a_job(),), containers=(container(),))
+    assert plan(snapshot) == [Start("a", 1)]
+
+
+@pytest.mark.parametrize("was_fed", [True, False])
+@pytest.mark.parametrize("state", [ContainerState.RUNNING, ContainerState.EXITED])
+def test_a_noted_container_is_adopted(was_fed, state):
+    """Faults 6, 7 and 8: killed around the feed, while running, after the exit."""
+    snapshot = Snapshot(now=NOW, running=(fed(fed=was_fed),), containers=(container(state=state),))
+    assert plan(snapshot) == [Adopt("a", 1)]
+
+
+def test_a_missing_container_has_vanished():
+    """Fault 16: removed by hand."""
+    assert plan(Snapshot(now=NOW, running=(fed(),), containers=())) == [Vanish("a", 1)]
+
+
+def test_what_a_task_works_at_is_left_to_it():
+    for containers in ((), (container(),), (container(attempt=9),)):
+        snapshot = Snapshot(now=NOW, running=(fed(),), containers=containers, busy=frozenset({"a"}))
+        assert plan(snapshot) == []
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        fed(status=JobStatus.COMPLETED, reason=EndReason.PASSED),
+        fed(status=JobStatus.CANCELLED, reason=EndReason.CANCELLED),
+        queued(attempt=1),
+    ],
+)
+def test_containers_of_ended_and_requeued_jobs_are_removed(row):
+    """Fault 9: killed between the result and the clean-up."""
+    snapshot = Snapshot(now=NOW, others={"a": row}, containers=(container(),))
+    assert plan(snapshot) == [RemoveContainer("ci-a-1")]
+
+
+def test_a_container_of_an_older_attempt_is_removed():
+    job = fed(attempt=2, container=name_of("a", 2))
+    snapshot = Snapshot(
+        now=NOW, running=(job,), containers=(container(attempt=1), container(attempt=2))
+    )
+    assert plan(snapshot) == [RemoveContainer("ci-a-1"), Adopt("a", 2)]
+
+
+def test_orphans_are_swept_after_the_grace_period():
+    young = container("x", created_at=NOW.wall - timedelta(seconds=59))
+    old = container("y", created_at=NOW.wall - timedelta(seconds=60))
+    standby = container(None, None, name="standby", created_at=NOW.wall - timedelta(hours=1))
+    snapshot = Snapshot(now=NOW, containers=(young, old, standby), orphan_grace=60)
+    assert plan(snapshot) == [RemoveContainer("ci-y-1"), RemoveContainer("standby")]
+
+
+def test_time_out_stops_a_job_once():
+    clock = FakeClock()
+    clock.advance(100)
+    snapshot = Snapshot(
+        now=clock.now(),
+        running=(fed(),),
+        containers=(container(),),
+        busy=frozenset({"a"}),
+        timeouts={"a": 100.0},
+    )
+    assert plan(snapshot) == [Stop("a", 1, EndReason.TIMED_OUT)]
+    assert plan(replace(snapshot, stopping=frozenset({"a"}))) == []
+
+
+@pytest.mark.parametrize("jump", [-3600, 3600])
+def test_a_wall_clock_jump_times_nothing_out_and_keeps_nothing_alive(jump):
+    """Fault 23."""
+    clock = FakeClock()
+    clock.advance(99)
+    clock.jump_wall(jump)
+    snapshot = Snapshot(
+        now=clock.now(),
+        running=(fed(),),
+        containers=(container(),),
+        busy=frozenset({"a"}),
+        timeouts={"a": 100.0},
+    )
+    assert plan(snapshot) == []
+    clock.advance(1)
+    assert plan(replace(snapshot, now=clock.now())) == [Stop("a", 1, EndReason.TIMED_OUT)]
+
+
+def test_a_stop_that_was_only_written_down_is_carried_out():
+    job = fed(stop_reason=EndReason.TIMED_OUT)
+    snapshot = Snapshot(now=NOW, running=(job,), containers=(container(),))
+    assert plan(snapshot) == [Adopt("a", 1), Stop("a", 1, EndReason.TIMED_OUT)]
+
+
+IDS = st.sampled_from(["a", "b", "c", "d"])
+CONTAINERS = st.builds(
+    container,
+    job_id=st.one_of(st.none(), IDS),
+    attempt=st.integers(1, 3),
+    state=st.sampled_from(ContainerState),
+    created_at=st.one_of(
+        st.none(), st.integers(-100, 100).map(lambda s: NOW.wall + timedelta(seconds=s))
+    ),
+)
+ROWS = st.builds(
+    a_job,
+    job_id=IDS,
+    status=st.sampled_from(JobStatus),
+    attempt=st.integers(1, 3),
+    container=st.one_of(st.none(), st.just("c")),
+    fed=st.booleans(),
+    stop_reason=st.one_of(st.none(), st.just(EndReason.TIMED_OUT)),
+)
+
+
+@st.composite
+def snapshots(draw) -> Snapshot:
+    rows = {row.id: row for row in draw(st.lists(ROWS, max_size=4))}.values()
+    running = tuple(row for row in rows if row.status is JobStatus.RUNNING)
+    startable = tuple(row for row in rows if row.status is JobStatus.QUEUED)
+    others = {row.id: row for row in rows if row.status is not JobStatus.RUNNING}
+    found = draw(st.lists(CONTAINERS, max_size=5, unique_by=lambda c: (c.job_id, c.attempt)))
+    return Snapshot(
+        now=NOW,
+        running=running,
+        startable=startable,
+        others=others,
+        containers=draw(st.one_of(st.none(), st.just(tuple(found)))),
+        busy=draw(st.frozensets(IDS)) & {row.id for row in running},
+        capacity=draw(st.integers(0, 4)),
+        timeouts={row.id: draw(st.sampled_from([0.0, 50.0])) for row in running},
+        orphan_grace=60.0,
+    )
+
+
+@given(snapshots())
+def test_ended_jobs_are_never_started_nor_touched_twice(snapshot):
+    actions = plan(snapshot)
+    ended = {job_id for job_id, row in snapshot.others.items() if row.status.ended}
+    for action in actions:
+        if not isinstance(action, RemoveContainer):
+            assert action.job_id not in ended
+    working = [a.job_id for a in actions if isinstance(a, Claim | Start | Adopt | Vanish)]
+    assert len(working) == len(set(working))
+    assert not set(working) & snapshot.busy
+
+
+@given(snapshots())
+def test_capacity_is_never_exceeded(snapshot):
+    claims = [action for action in plan(snapshot) if isinstance(action, Claim)]
+    if claims:
+        assert len(claims) + len(snapshot.running) <= snapshot.capacity
+    wanted = [job.id for job in snapshot.startable]
+    assert [claim.job_id for claim in claims] == wanted[: len(claims)]
+
+
+@given(snapshots())
+def test_a_live_container_of_the_present_attempt_is_never_removed(snapshot):
+    present = {(job.id, job.attempt) for job in snapshot.running}
+    removed = {action.name for action in plan(snapshot) if isinstance(action, RemoveContainer)}
+    for found in snapshot.containers or ():
+        if (found.job_id, found.attempt) in present:
+            assert found.name not in removed
+
+
+@dataclass
+class World:
+    """A small model of rows and containers that carries actions out at once."""
+
+    rows: dict[str, Job]
+    containers: dict[str, ObservedContainer] = field(default_factory=dict)
+
+    def snapshot(self, like: Snapshot) -> Snapshot:
+        running = tuple(r for r in self.rows.values() if r.status is JobStatus.RUNNING)
+        free = max(0, like.capacity - len(running))
+        waiting = [r for r in self.rows.values() if r.status is JobStatus.QUEUED]
+        return replace(
+            like,
+            running=running,
+            startable=tuple(waiting[:free]),
+            others={r.id: r for r in self.rows.values() if r.status is not JobStatus.RUNNING},
+            containers=tuple(self.containers.values()),
+            busy=frozenset(),
+            timeouts={r.id: like.timeouts.get(r.id, 50.0) for r in running},
+        )
+
+    def apply(self, action: Action) -> None:
+        match action:
+            case RemoveContainer(name=name):
+                self.containers.pop(name, None)
+            case Claim(job_id=job_id, attempt=attempt):
+                self._run(job_id, attempt + 1)
+            case Start(job_id=job_id, attempt=attempt):
+                self._run(job_id, attempt)
+            case Adopt(job_id=job_id) | Vanish(job_id=job_id):
+                self._end(job_id)
+            case Stop(job_id=job_id, attempt=attempt):
+                stopped = self.containers.get(name_of(job_id, attempt))
+                if stopped:
+                    self.containers[stopped.name] = replace(stopped, state=ContainerState.EXITED)
+
+    def _run(self, job_id: str, attempt: int) -> None:
+        assert self.rows[job_id].status in {JobStatus.QUEUED, JobStatus.RUNNING}
+        name = name_of(job_id, attempt)
+        live = container(job_id, attempt)
+        self.containers[name] = live
+        self.rows[job_id] = fed(job_id, attempt=attempt, container=name, seq=1)
+
+    def _end(self, job_id: str) -> None:
+        assert not self.rows[job_id].status.ended
+        self.rows[job_id] = replace(
+            self.rows[job_id], status=JobStatus.COMPLETED, reason=EndReason.PASSED
+        )
+
+
+@given(snapshots())
+def test_applying_plans_comes_to_rest(snapshot):
+    rows = {row.id: row for row in (*snapshot.running, *snapshot.startable)}
+    rows |= snapshot.others
+    world = World(rows, {c.name: c for c in snapshot.containers or ()})
+    capacity = max(1, snapshot.capacity)
+    far = replace(snapshot, capacity=capacity, orphan_grace=-1000.0)
+    for _ in range(20):
+        actions = plan(world.snapshot(far))
+        if not actions:
+            break
+        for action in actions:
+            world.apply(action)
+    assert plan(world.snapshot(far)) == []
+    assert not world.containers
+    assert all(row.status.ended for row in world.rows.values())

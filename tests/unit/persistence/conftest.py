@@ -1,0 +1,25 @@
+"""A database file of one's own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from ci_persistence.jobs import SQLiteJobRepository
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the database is, or is going to be; alone in its folder."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder / "jobs.db"
+
+
+@pytest.fixture
+async def repository(path: Path) -> AsyncIterator[SQLiteJobRepository]:
+    """An open repository that does not wait long for a lock."""
+    store = SQLiteJobRepository(path, busy_timeout=0.05)
+    await store.initialize()
+    yield store
+    await store.close()

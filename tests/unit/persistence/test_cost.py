@@ -1,0 +1,160 @@
+"""What is done often costs the same however many jobs have ended: counted, never timed."""
+
+import sqlite3
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
+from datetime import timedelta
+
+import pytest
+
+from ci_common.jobs import EndReason, Job, JobRepository, Result
+from ci_persistence.jobs import SQLiteJobRepository
+from tests.fakes.clock import FakeClock
+from tests.fakes.repository import new_job
+from tests.unit.persistence.filling import fill_with_ended_jobs
+
+NOW = FakeClock().now()
+FEW = 1_000
+MANY = 100_000
+
+
+async def add(repository: JobRepository) -> Job:
+    job, _ = await repository.add(new_job(idempotency_key=str(uuid.uuid4())))
+    return job
+
+
+async def start(repository: JobRepository) -> Job:
+    job = await add(repository)
+    claimed = await repository.claim(job.id, attempt=0, now=NOW)
+    assert claimed is not None
+    return claimed
+
+
+Operation = Callable[[JobRepository, Job, Job], Awaitable[object]]
+"""Called with a repository, a queued and a running job."""
+
+OPERATIONS: dict[str, Operation] = {
+    "add": lambda repository, _, __: add(repository),
+    "get": lambda repository, waiting, _: repository.get(waiting.id),
+    "find by prefix": lambda repository, waiting, _: repository.find(waiting.id[:13]),
+    "find the last": lambda repository, _, __: repository.find("last"),
+    "get_many": lambda repository, waiting, busy: repository.get_many([waiting.id, busy.id]),
+    "list_recent": lambda repository, _, __: repository.list_recent(limit=20),
+    "list_recent, further down": lambda repository, _, busy: repository.list_recent(
+        limit=20, before=busy.seq // 2
+    ),
+    "startable": lambda repository, _, __: repository.startable(limit=5, now=NOW.wall),
+    "running": lambda repository, _, __: repository.running(),
+    "queue_position": lambda repository, waiting, _: repository.queue_position(waiting.id),
+    "count": lambda repository, _, __: repository.count(),
+    "claim": lambda repository, waiting, _: repository.claim(waiting.id, attempt=0, now=NOW),
+    "record_container": lambda repository, _, busy: repository.record_container(
+        busy.id, attempt=1, container="c", log_base=0
+    ),
+    "record_fed": lambda repository, _, busy: repository.record_fed(busy.id, attempt=1),
+    "record_stop": lambda repository, _, busy: repository.record_stop(
+        busy.id, attempt=1, reason=EndReason.TIMED_OUT
+    ),
+    "requeue": lambda repository, _, busy: repository.requeue(
+        busy.id, attempt=1, charged=True, detail="", hold_until=NOW.wall + timedelta(seconds=1)
+    ),
+    "finish": lambda repository, _, busy: repository.finish(
+        busy.id, attempt=1, result=Result(reason=EndReason.PASSED, exit_code=0), now=NOW
+    ),
+}
+
+
+class Watch:
+    """What SQLite does for a repository: the statements, and the steps of its machine."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.statements: list[str] = []
+
+    def step(self) -> int:
+        self.steps += 1
+        return 0
+
+
+@asynccontextmanager
+async def watched(repository: SQLiteJobRepository) -> AsyncIterator[Watch]:
+    watch = Watch()
+    database = repository._database
+    connections = (database._writer, *database._readers)
+    for connection in connections:
+        await connection.set_progress_handler(watch.step, 1)
+        await connection.set_trace_callback(watch.statements.append)
+    yield watch
+    for connection in connections:
+        await connection.set_progress_handler(None, 0)
+        await connection.set_trace_callback(None)
+
+
+async def steps_of_each(repository: SQLiteJobRepository) -> dict[str, int]:
+    """Return what each operation costs, beside a few jobs that have not ended."""
+    steps = {}
+    for name, operation in OPERATIONS.items():
+        waiting, busy = await add(repository), await start(repository)
+        async with watched(repository) as watch:
+            await operation(repository, waiting, busy)
+        steps[name] = watch.steps
+        await end_all(repository)
+    return steps
+
+
+async def end_all(repository: SQLiteJobRepository) -> None:
+    for job in await repository.startable(limit=10, now=NOW.wall + timedelta(minutes=1)):
+        await repository.claim(job.id, attempt=job.attempt, now=NOW)
+    for job in await repository.running():
+        result = Result(reason=EndReason.FAILED, exit_code=1)
+        await repository.finish(job.id, attempt=job.attempt, result=result, now=NOW)
+
+
+async def test_no_operation_costs_more_when_more_jobs_have_ended(path, repository):
+    fill_with_ended_jobs(path, FEW)
+    with_few = await steps_of_each(repository)
+    fill_with_ended_jobs(path, MANY - FEW)
+    with_many = await steps_of_each(repository)
+    assert all(steps > 0 for steps in with_few.values())
+    assert with_many == with_few
+
+
+def is_flat(step: str) -> bool:
+    """Whether a step of a query plan reads only what it is looking for."""
+    if step.startswith("SEARCH"):
+        return True
+    # These indexes hold jobs that have not ended, and nothing else.
+    partial = ("jobs_queued", "jobs_running")
+    if step.startswith("SCAN"):
+        return step.endswith(partial) or "json_each" in step or "CONSTANT ROW" in step
+    return "TEMP B-TREE" not in step
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_every_statement_goes_by_an_index(path, repository, name):
+    fill_with_ended_jobs(path, 50)
+    waiting, busy = await add(repository), await start(repository)
+    async with watched(repository) as watch:
+        await OPERATIONS[name](repository, waiting, busy)
+
+    statements = [s for s in watch.statements if s.startswith(("SELECT", "UPDATE", "INSERT"))]
+    assert statements
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in statements:
+            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+            assert all(map(is_flat, plan)), (statement, plan)
+
+
+async def test_what_starts_next_costs_the_same_with_a_long_queue(repository):
+    async def steps() -> int:
+        async with watched(repository) as watch:
+            assert len(await repository.startable(limit=5, now=NOW.wall)) == 5
+        return watch.steps
+
+    for _ in range(10):
+        await add(repository)
+    with_ten = await steps()
+    for _ in range(500):
+        await add(repository)
+    assert await steps() == with_ten
