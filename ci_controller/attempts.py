@@ -96,12 +96,21 @@ class Attempts:
         outcome = await self._outcome(job, run)
         if outcome is None:
             return
+        if isinstance(outcome, AttemptFault):
+            outcome = await self._stopped_anyway(job) or outcome
         if isinstance(outcome, Result):
             await self._finish(job, outcome)
         else:
             await self._give_back(job, outcome)
         self._engine_was_away.discard(job.id)
         await self._clean_up(job)
+
+    async def _stopped_anyway(self, job: Job) -> Result | None:
+        """Return the result of an attempt that we were stopping when it met its fault."""
+        row = await self.repository.get(job.id)
+        if row.attempt != job.attempt or row.stop_reason is None:
+            return None
+        return Result(reason=row.stop_reason)
 
     async def _outcome(
         self, job: Job, run: Coroutine[None, None, Result]

@@ -99,9 +99,10 @@ class Server:
             return False
 
     def kill(self) -> None:
-        """End it as a crash would, with all of its workers."""
+        """End it as a crash would, with all of its workers; jobs are left alone."""
         assert self.process is not None
-        for pid in [*children(self.process.pid), self.process.pid]:
+        workers = children(self.process.pid) if self.workers > 1 else []
+        for pid in [*workers, self.process.pid]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()

@@ -262,6 +262,17 @@ async def test_a_time_out_is_remembered_across_a_crash(world):
     assert world.log(job).endswith(b"longer than its time limit of 3600 s.\n")
 
 
+async def test_a_job_that_is_being_stopped_is_not_run_again_for_a_fault(world):
+    job = await world.submit()
+    controller = world.controller()
+    await begun(world, job, controller)
+    await world.repository.record_stop(job.id, attempt=1, reason=EndReason.TIMED_OUT)
+    world.engine.vanish(f"ci-{job.id}-1")
+    await world.settle(controller)
+    ended = await world.job(job)
+    assert (ended.reason, ended.attempt, ended.exit_code) == (EndReason.TIMED_OUT, 1, None)
+
+
 async def test_a_stream_that_breaks_off_is_taken_up_again(world):
     """The end of the stream is not the end of the job."""
     job = await world.submit()

@@ -1,0 +1,1 @@
+"""Docker, spoken to through its SDK: connections, deadlines, streams, configuration."""

@@ -1,0 +1,108 @@
+"""What a container is asked to be, as the engine wants to read it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ci_common.errors import ContainerFailed
+from ci_common.executor import ContainerSpec
+
+NAMESPACE = "ci.namespace"
+ROLE = "ci.role"
+KEY = "ci.key"
+
+FEED_COMMAND = (
+    "{ mkdir -p /ci && cd /ci; } 2>/dev/null || { mkdir -p /tmp/ci && cd /tmp/ci; } && "
+    "tar xof - && exec sh job.sh"
+)
+"""Waits for the project on standard input. A user other than root may not make ``/ci``;
+``o`` keeps the files its own, as there is no capability to give them away."""
+
+_CPU_PERIOD = 100_000
+_LOWEST_QUOTA = 1_000
+_LOG_OVERHEAD = 27
+"""Bytes the ``local`` log driver writes for an empty line, which is its worst case (measured)."""
+_LOG_SLACK = 1024 * 1024
+
+
+def labels(namespace: str, role: str, key: str) -> dict[str, str]:
+    """Return the labels by which we know a container again."""
+    return {NAMESPACE: namespace, ROLE: role, KEY: key}
+
+
+def is_ours(found: Mapping[str, str] | None, namespace: str) -> bool:
+    """Whether labels found on something say that it belongs to ``namespace``."""
+    return (found or {}).get(NAMESPACE) == namespace
+
+
+def container_config(
+    spec: ContainerSpec, *, labels: Mapping[str, str], network: str
+) -> dict[str, Any]:
+    """Return the body of a create call. ``network`` is an id, or ``none``.
+
+    No capabilities, not even root's over files: root in the container is the
+    owner of nearly everything there, so pip and test suites do not miss them
+    (of pytest's own 2,100 tests none fails for it, and two that need a folder
+    that cannot be written run only so). What does not work: changing owners,
+    becoming another user (``apt-get``, ``su``), reading files of others,
+    ``ping``. ``spec.cap_add`` gives capabilities back one by one.
+    """
+    return {
+        "Image": spec.image,
+        # As the entrypoint, so that neither the image's entrypoint nor its command is added.
+        "Entrypoint": ["sh", "-c", FEED_COMMAND],
+        "Cmd": [],
+        "User": spec.user or "",
+        "WorkingDir": "/",
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "Tty": False,
+        "StopSignal": "SIGTERM",
+        "Healthcheck": {"Test": ["NONE"]},
+        "Labels": dict(labels),
+        "HostConfig": _host_config(spec, network),
+    }
+
+
+def _host_config(spec: ContainerSpec, network: str) -> dict[str, Any]:
+    quota = max(_LOWEST_QUOTA, round(spec.cpus * _CPU_PERIOD))
+    config: dict[str, Any] = {
+        "Init": True,
+        "NetworkMode": network,
+        "CapDrop": ["ALL"],
+        "CapAdd": list(spec.cap_add),
+        "SecurityOpt": ["no-new-privileges"],
+        "PidsLimit": spec.pids,
+        "Memory": spec.memory,
+        "MemorySwap": spec.memory,
+        # A quota may exceed the machine's cores; NanoCpus may not, and would fail the job.
+        "CpuPeriod": _CPU_PERIOD,
+        "CpuQuota": quota,
+        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+        "LogConfig": {"Type": "local", "Config": _log_options(spec.log_limit)},
+        "RestartPolicy": {"Name": "no"},
+    }
+    if spec.runtime:
+        config["Runtime"] = spec.runtime
+    return config
+
+
+def _log_options(log_limit: int) -> dict[str, str]:
+    # Rotation would lose the beginning of the log in silence: it must never come to it.
+    size = log_limit * _LOG_OVERHEAD + _LOG_SLACK
+    return {"max-size": str(size), "max-file": "1", "compress": "false"}
+
+
+def check_network(network: str) -> None:
+    """Refuse a network that would lead out of our own.
+
+    Raises:
+        ContainerFailed: neither ``bridge`` nor ``none``.
+
+    """
+    if network not in {"bridge", "none"}:
+        raise ContainerFailed(
+            f"the network {network!r} is not allowed", hint="Use `bridge` or `none`."
+        )

@@ -1,0 +1,1 @@
+"""Containers for machines without an engine: scratch folders and process groups."""
