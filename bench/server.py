@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
+import docker
+
 
 @contextmanager
 def running_server(folder: Path, image: str, **settings: str) -> Iterator[str]:
@@ -37,6 +39,14 @@ def running_server(folder: Path, image: str, **settings: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+        _remove_network(environment["CI_CONTAINER_PREFIX"])
+
+
+def _remove_network(prefix: str) -> None:
+    client = docker.from_env()
+    for network in client.networks.list(filters={"label": f"ci.namespace={prefix}"}):
+        network.remove()
+    client.close()
 
 
 def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -48,6 +48,9 @@ def _steps(install: tuple[str, ...]) -> tuple[str, ...]:
 
 NO_CONFIGURATION = Configuration("", None, {})
 
+CLIENT_KEYS = frozenset({"server"})
+"""Keys of the same table that only the command line reads: where to submit to."""
+
 
 def read_configuration(source: str, settings: object) -> Configuration:
     """Return the checked configuration of ``source``, as it is called in messages.
@@ -59,7 +62,9 @@ def read_configuration(source: str, settings: object) -> Configuration:
     """
     if not isinstance(settings, dict):
         _refuse(source, f"must be a table, not {_kind(settings)}")
-    values = {key: _read(source, key, value) for key, value in settings.items()}
+    values = {
+        key: _read(source, key, value) for key, value in settings.items() if key not in CLIENT_KEYS
+    }
     return Configuration(source, values.pop("install", None), values)
 
 

@@ -12,7 +12,7 @@ from tests.e2e.harness import WAIT_FOR_GO, Engine, Project, Server
 def engine(namespace):
     engine = Engine(namespace)
     yield engine
-    engine.clear()
+    engine.close()
 
 
 @pytest.fixture
@@ -35,7 +35,21 @@ def servers():
         server.stop()
         if server.log.exists():
             print(f"--- log of {server.folder.name}\n{server.log.read_text()[-20_000:]}")
+    # Only now is there nobody left who would start a container again.
+    for server in made:
+        if server.settings["CI_EXECUTOR"] == "docker":
+            _clear(server.namespace)
     shutil.rmtree(top)
+
+
+def _clear(namespace: str) -> None:
+    engine = Engine(namespace)
+    try:
+        engine.clear()
+        assert not engine.containers()
+        assert not engine.networks()
+    finally:
+        engine.close()
 
 
 @pytest.fixture

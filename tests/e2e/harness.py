@@ -233,4 +233,6 @@ class Engine:
                 container.remove(force=True, v=True)
         for network in self.networks():
             network.remove()
+
+    def close(self) -> None:
         self.client.close()

@@ -164,8 +164,7 @@ def test_two_namespaces_on_one_engine(servers, engine, namespace, waiting):
             job = server.until(job_id, "completed")
             assert (job["success"], job["attempt"]) == (True, 1)
     finally:
-        two.stop()
-        other.clear()
+        other.close()
 
 
 def test_repeating_a_submit_with_its_key_gives_the_same_job(server):

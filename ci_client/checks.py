@@ -1,0 +1,82 @@
+"""What `ci doctor` finds out by talking to the server."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from ci_common import __version__
+from ci_common.clock import Clock, SystemClock
+from ci_common.errors import CIError
+
+if TYPE_CHECKING:
+    from ci_client.api import ServerState
+    from ci_client.invocation import Invocation
+
+MOST_SKEW = 5.0
+"""Seconds by which two clocks may differ; the server tells its own to the second only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; ``fix`` says what to do when it is not ``ok``."""
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str = ""
+
+
+def remote_checks(invocation: "Invocation", clock: Clock | None = None) -> Iterator[Check]:
+    """Yield what there is to say of the server: is it there, is it well, does it know us."""
+    clock = clock or SystemClock()
+    url, origin = invocation.server.value, invocation.server.origin
+    try:
+        with invocation.connect() as server:
+            state = server.call(lambda client: client.server_state())
+            now = clock.now().wall
+            yield Check("server", ok=True, detail=f"{url} answers (from: {origin})")
+            yield from _state_checks(state, now)
+            server.call(lambda client: client.jobs(1))
+    except CIError as error:
+        name = "access" if error.code == "authentication_failed" else "server"
+        yield Check(name, ok=False, detail=error.detail, fix=error.hint or "")
+    else:
+        key = invocation.api_key
+        shown = f"with the key from {key.origin}" if key.value else "without a key"
+        yield Check("access", ok=True, detail=shown)
+
+
+def _state_checks(state: "ServerState", now: datetime) -> Iterator[Check]:
+    yield _version(state.version)
+    for part, problem in state.problems.items():
+        yield Check(
+            f"server's {part}", ok=False, detail=problem, fix="Run `ci doctor` on its machine."
+        )
+    if state.date:
+        yield _clock_skew(state.date, now)
+
+
+def _version(theirs: str) -> Check:
+    same = theirs.split(".")[:2] == __version__.split(".")[:2]
+    return Check(
+        "version",
+        same,
+        f"client {__version__}, server {theirs or 'unknown'}",
+        f"Install the server's version here: pip install 'standby-ci=={theirs}'",
+    )
+
+
+def _clock_skew(header: str, ours: datetime) -> Check:
+    try:
+        theirs = parsedate_to_datetime(header).replace(tzinfo=UTC)  # HTTP knows no other zone
+    except ValueError:
+        return Check("clocks", ok=False, detail=f"the server sent no date but {header!r}")
+    skew = (theirs - ours).total_seconds()
+    return Check(
+        "clocks",
+        abs(skew) <= MOST_SKEW,
+        f"the server's is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}",
+        "Set the clocks by the network: timedatectl set-ntp true",
+    )

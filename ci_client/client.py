@@ -1,0 +1,111 @@
+"""The client as plain functions, for scripts and other tools.
+
+>>> for event in submit_tests_streaming(Path.cwd(), server_url="http://localhost:8000"):
+...     if event["type"] == "log":
+...         print(event["data"], end="")
+
+Events are dictionaries with a ``type``: ``job_id`` (with ``job_id``),
+``status`` (with ``status``, and ``position`` while queued), ``log`` (with
+``data``), and last ``complete`` (with ``success``, ``exit_code``, ``reason``).
+Failures raise a ``CIError`` with ``detail``, ``hint`` and ``code``. What
+should be known but is no failure (files left out, a connection found again)
+goes to the logger ``ci_client``.
+"""
+
+import logging
+from collections.abc import Generator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import IO
+
+from ci_client.api import CIClient, JobDict
+from ci_client.archive import pack
+from ci_client.bridge import Bridge, bridged
+from ci_client.config import DEFAULT_SERVER_URL
+from ci_client.events import Event
+from ci_client.files import select_files
+from ci_client.project import project_name
+from ci_client.upload import Submission
+
+__all__ = [
+    "create_project_zip",
+    "get_job",
+    "list_jobs",
+    "submit_tests_async",
+    "submit_tests_streaming",
+    "wait_for_job",
+]
+
+_logger = logging.getLogger("ci_client")
+
+
+def create_project_zip(project_dir: Path | str) -> IO[bytes]:
+    """Return an open temporary file with the zip of a project; closing it deletes it.
+
+    Raises:
+        InvalidRequest: there is nothing to submit.
+
+    """
+    selection = select_files(Path(project_dir))
+    for warning in selection.warnings:
+        _logger.warning(warning)
+    return pack(selection, warn=_logger.warning)
+
+
+def submit_tests_streaming(
+    project_dir: Path | str, server_url: str = DEFAULT_SERVER_URL, api_key: str | None = None
+) -> Generator[Event, None, None]:
+    """Submit a project and yield the job's events: its id first, ``complete`` last.
+
+    Closing the generator leaves the job running.
+    """
+    with create_project_zip(project_dir) as archive, _connected(server_url, api_key) as server:
+        submission = Submission(archive, project_name(Path(project_dir)))
+        yield from server.iterate(lambda client: client.submit_streaming(submission))
+
+
+def submit_tests_async(
+    project_dir: Path | str, server_url: str = DEFAULT_SERVER_URL, api_key: str | None = None
+) -> str:
+    """Submit a project and return the job's id, once the server has it safe on disk."""
+    with create_project_zip(project_dir) as archive, _connected(server_url, api_key) as server:
+        submission = Submission(archive, project_name(Path(project_dir)))
+        return server.call(lambda client: client.submit(submission))
+
+
+def wait_for_job(
+    job_id: str,
+    server_url: str = DEFAULT_SERVER_URL,
+    from_beginning: bool = False,
+    api_key: str | None = None,
+) -> Generator[Event, None, None]:
+    """Yield a job's events until ``complete``; its log from now on, or ``from_beginning``.
+
+    ``job_id`` may be a unique prefix, or ``last``.
+    """
+    with _connected(server_url, api_key) as server:
+        # Once: on a reconnect "last" could already be another job.
+        full_id = server.call(lambda client: client.job(job_id))["job_id"]
+        yield from server.iterate(
+            lambda client: client.follow(full_id, from_beginning=from_beginning)
+        )
+
+
+def get_job(
+    job_id: str, server_url: str = DEFAULT_SERVER_URL, api_key: str | None = None
+) -> JobDict:
+    """Return a job: ``job_id, status, success, start_time, end_time`` and more."""
+    with _connected(server_url, api_key) as server:
+        return server.call(lambda client: client.job(job_id))
+
+
+def list_jobs(
+    server_url: str = DEFAULT_SERVER_URL, limit: int = 100, api_key: str | None = None
+) -> list[JobDict]:
+    """Return the latest jobs, at most ``limit``, the newest first."""
+    with _connected(server_url, api_key) as server:
+        return server.call(lambda client: client.jobs(limit))
+
+
+def _connected(server_url: str, api_key: str | None) -> AbstractContextManager[Bridge]:
+    return bridged(lambda: CIClient(server_url, api_key, notify=_logger.warning))

@@ -1,0 +1,1 @@
+"""The commands of `ci`, one module each, imported when called."""

@@ -1,0 +1,119 @@
+"""`ci submit`: send a project and watch its tests run."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ci_client.exits import Exit, exit_of_result
+from ci_client.interrupts import letting_go
+from ci_client.invocation import Invocation
+from ci_client.options import (
+    CommandAfterDashes,
+    after_dashes,
+    directory_argument,
+    json_option,
+    pass_invocation,
+    passthrough_option,
+    selection_options,
+)
+
+if TYPE_CHECKING:
+    from ci_client.files import Selection
+    from ci_client.sending import Project
+    from ci_client.watch import Event, Watch
+
+
+@click.command(cls=CommandAfterDashes)
+@directory_argument
+@click.option("--async", "detached", is_flag=True, help="Print the job's id and leave.")
+@json_option
+@click.option("--dry-run", is_flag=True, help="List what would be sent, and send nothing.")
+@selection_options
+@passthrough_option
+@pass_invocation
+def command(
+    invocation: Invocation,
+    /,
+    directory: Path,
+    *,
+    detached: bool,
+    as_json: bool,
+    dry_run: bool,
+    passthrough_exit: bool,
+    **selected: bool,
+) -> int:
+    """Send the project in DIR (here, if not given) and watch its tests run.
+
+    In a git work tree the tracked files go up as they are now, and new ones
+    that git does not ignore; elsewhere, all that .gitignore files do not
+    exclude. A file .ciignore leaves out more.
+
+    What runs is found out from the project's own files, or said after the
+    dashes: ci submit -- pytest -x tests/unit
+
+    The job's output goes to stdout, everything else to stderr.
+    """
+    from ci_client.files import SelectOptions, summary
+    from ci_client.sending import choose
+    from ci_client.watch import Watch
+
+    invocation = invocation.inside(directory)
+    terminal = invocation.terminal
+    project = choose(terminal, directory, SelectOptions(**selected), after_dashes())
+    if dry_run:
+        return _list(invocation, project.selection, as_json=as_json)
+    sent = summary(project.selection)
+    watch = Watch(terminal, sent, invocation.way_back_to, as_json=as_json)
+    with letting_go(terminal, lambda: _parting(invocation, project, watch)):
+        complete = _send(invocation, project, watch, detached=detached)
+    return exit_of_result(complete, passthrough=passthrough_exit) if complete else Exit.PASSED
+
+
+def _send(
+    invocation: Invocation, project: "Project", watch: "Watch", *, detached: bool
+) -> "Event | None":
+    """Submit; return how the job ended, None if that is not waited for."""
+    from ci_client.sending import send
+    from ci_client.verdict import next_step
+
+    with project.pack(invocation.terminal) as archive, invocation.connect() as server:
+        submission = project.submission(archive)
+        if not detached:
+            complete = send(server, submission, watch)
+            step = next_step(complete, watch.job_id or "", invocation.again)
+            watch.conclude(complete, watch.seconds, step)
+            return complete
+        job_id = server.call(lambda client: client.submit(submission))
+        watch.begin(job_id)
+        answer = {"type": "job_id", "job_id": job_id}
+        invocation.terminal.data((json.dumps(answer) if watch.as_json else job_id) + "\n")
+        return None
+
+
+def _parting(invocation: Invocation, project: "Project", watch: "Watch") -> str:
+    """Return what Ctrl-C has left behind."""
+    if watch.way_back:
+        return f"left; {watch.way_back}"
+    if project.progress.uploaded:
+        found = invocation.again("list")
+        return f"left before the server confirmed the job; whether it has it: {found}"
+    return "stopped; nothing was submitted"
+
+
+def _list(invocation: Invocation, selection: "Selection", *, as_json: bool) -> int:
+    from ci_client.files import summary
+    from ci_client.terminal import printable
+
+    for entry in selection.entries:
+        description = {
+            "path": entry.name,
+            "size": entry.size,
+            "executable": entry.executable,
+            "link": entry.link,
+        }
+        line = json.dumps(description, ensure_ascii=False) if as_json else printable(entry.name)
+        invocation.terminal.data(line + "\n")
+    invocation.terminal.note(f"{summary(selection)} would be sent")
+    return Exit.PASSED

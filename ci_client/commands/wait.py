@@ -1,0 +1,56 @@
+"""`ci wait`: follow a job to its end."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ci_client.exits import exit_of_result
+from ci_client.interrupts import letting_go
+from ci_client.invocation import Invocation
+from ci_client.options import job_argument, json_option, pass_invocation, passthrough_option
+
+if TYPE_CHECKING:
+    from ci_client.watch import Event, Watch
+
+
+@click.command
+@job_argument
+@click.option("--all", "from_beginning", is_flag=True, help="Show its output from the beginning.")
+@json_option
+@passthrough_option
+@pass_invocation
+def command(
+    invocation: Invocation,
+    job: str,
+    *,
+    from_beginning: bool,
+    as_json: bool,
+    passthrough_exit: bool,
+) -> int:
+    """Follow JOB to its end and exit with its verdict.
+
+    JOB is an id, the beginning of one that fits no other, or `last`. What the
+    job says from now on is shown, or everything with --all.
+    """
+    from ci_client.watch import Watch
+
+    watch = Watch(invocation.terminal, "", invocation.way_back_to, as_json=as_json)
+    with letting_go(invocation.terminal, lambda: f"left; {watch.way_back or 'nothing changed'}"):
+        complete = _follow(invocation, job, watch, from_beginning=from_beginning)
+    return exit_of_result(complete, passthrough=passthrough_exit)
+
+
+def _follow(invocation: Invocation, job: str, watch: "Watch", *, from_beginning: bool) -> "Event":
+    from ci_client.verdict import next_step, seconds_of
+
+    with invocation.connect() as server:
+        # Once: on a reconnect "last" could already be another job.
+        job_id: str = server.call(lambda client: client.job(job))["job_id"]
+        watch.begin(job_id)
+        complete = watch.show(
+            server.iterate(lambda client: client.follow(job_id, from_beginning=from_beginning))
+        )
+        ended = server.call(lambda client: client.job(job_id))
+    step = next_step(complete, job_id, invocation.again)
+    watch.conclude(complete, seconds_of(ended), step)
+    return complete

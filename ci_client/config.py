@@ -1,0 +1,108 @@
+"""Which server, which key, and who said so."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci_client.project import checked_text, project_setting, read_toml
+from ci_common.errors import ConfigurationError
+
+DEFAULT_SERVER_URL = "http://localhost:8000"
+_APP = "standby-ci"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value and where it comes from, in words."""
+
+    value: str | None
+    origin: str
+    explicit: bool = False
+    """Whether it came with the command line, and so has to be repeated on the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where settings are looked for, the first that has one wins.
+
+    Flags, environment, the project around ``directory`` (server only), the user's own file.
+    """
+
+    server_flag: str | None
+    key_flag: str | None
+    environ: Mapping[str, str]
+    directory: Path
+
+    def server(self) -> Setting:
+        """Return the server's address.
+
+        Raises:
+            ConfigurationError: a file that had to be read is wrong.
+
+        """
+        if self.server_flag:
+            return Setting(self.server_flag, "--server", explicit=True)
+        if named := self.environ.get("CI_SERVER_URL", "").strip():
+            return Setting(named, "CI_SERVER_URL")
+        if found := project_setting(self.directory, "server"):
+            return Setting(found[0], str(found[1]))
+        if own := self._user("server"):
+            return Setting(own, str(user_file(self.environ)))
+        return Setting(DEFAULT_SERVER_URL, "default")
+
+    def api_key(self, server: Setting) -> Setting:
+        """Return the key to show to ``server``; ``value`` is None for no key.
+
+        The key in the user's file belongs to the server in the user's file: a
+        project that names another server must not get hold of it.
+
+        Raises:
+            ConfigurationError: a file that had to be read is wrong.
+
+        """
+        if self.key_flag:
+            return Setting(self.key_flag, "--api-key", explicit=True)
+        if exported := self.environ.get("CI_API_KEY", "").strip():
+            return Setting(exported, "CI_API_KEY")
+        origin = str(user_file(self.environ))
+        key = self._user("api_key")
+        if key is None:
+            return Setting(None, "not set")
+        home = self._user("server") or DEFAULT_SERVER_URL
+        if server.value and server.value.rstrip("/") != home.rstrip("/"):
+            return Setting(None, f"not used: the key in {origin} is for {home}")
+        return Setting(key, origin)
+
+    def _user(self, key: str) -> str | None:
+        path = user_file(self.environ)
+        value = read_toml(path).get(key)
+        return None if value is None else checked_text(value, key, path)
+
+
+def user_file(environ: Mapping[str, str]) -> Path:
+    """Return where the user's own settings are, existing or not."""
+    base = environ.get("XDG_CONFIG_HOME") or ""
+    # The XDG rules: a relative path there is to be ignored.
+    folder = Path(base) if os.path.isabs(base) else Path("~/.config").expanduser()  # noqa: PTH117
+    return folder / _APP / "config.toml"
+
+
+def masked(key: str) -> str:
+    """Return a key as it may be shown."""
+    return f"…{key[-4:]}" if len(key) >= 16 else "…"
+
+
+def key_from_stdin(line: str) -> str:
+    """Return the key that was piped in.
+
+    Raises:
+        ConfigurationError: there is none.
+
+    """
+    key = line.strip()
+    if not key:
+        raise ConfigurationError(
+            "no API key came on stdin", hint="Pipe it in: ci --api-key - … < keyfile"
+        )
+    return key

@@ -1,0 +1,247 @@
+"""HTTP towards one server, and its failures in our own terms."""
+
+import ipaddress
+import json
+import os
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+
+from ci_common import __version__
+from ci_common.errors import (
+    AuthenticationFailed,
+    CIError,
+    ConfigurationError,
+    ServerRefused,
+    ServerUnreachable,
+)
+
+CONNECT_TIMEOUT = 10.0
+READ_TIMEOUT = 45.0
+"""Seconds of silence that mean a dead connection: three of the server's pings."""
+WRITE_TIMEOUT = 60.0
+_UPLOAD_RATE = 5_000_000
+"""Bytes a second at which a server checks an upload, at the least, before it answers."""
+_BODY_SHOWN = 200
+_HIGHEST_PORT = 65535
+_CLOSED = re.compile("closed|disconnected|broke off")
+_TRANSIENT = frozenset({429, 502, 503, 504})
+
+
+class ServerBusy(ServerRefused):
+    """The server cannot answer now, and may soon.
+
+    ``error`` is what to report if it never does; ``retry_after`` in seconds.
+    """
+
+    def __init__(self, error: CIError, retry_after: float) -> None:
+        super().__init__(error.detail, hint=error.hint)
+        self.error = error
+        self.retry_after = retry_after
+
+
+def open_http(
+    server_url: str, api_key: str | None, transport: httpx2.AsyncBaseTransport | None = None
+) -> httpx2.AsyncClient:
+    """Return a client for one server. Nothing is sent yet.
+
+    Raises:
+        ConfigurationError: the address or the key cannot be used.
+
+    """
+    url = _checked_url(server_url)
+    headers = {"User-Agent": f"standby-ci/{__version__}"}
+    if api_key:
+        headers["Authorization"] = f"Bearer {_checked_key(api_key)}"
+    return httpx2.AsyncClient(
+        base_url=url,
+        headers=headers,
+        timeout=timeouts(),
+        transport=transport,
+        # Loading the certificates takes longer than all the rest; plain HTTP needs none.
+        verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if url.scheme == "http" else True,
+        # No proxy can reach this machine's own loopback for us.
+        trust_env=not is_loopback(url.host),
+    )
+
+
+def timeouts(upload_size: int = 0) -> httpx2.Timeout:
+    """Return the time-outs of a request that sends ``upload_size`` bytes."""
+    return httpx2.Timeout(
+        connect=CONNECT_TIMEOUT,
+        read=READ_TIMEOUT + upload_size / _UPLOAD_RATE,
+        write=WRITE_TIMEOUT,
+        pool=None,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether ``host`` is this machine by name or address."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_loopback_url(server_url: str) -> bool:
+    """Return whether a server's address is on this machine.
+
+    Raises:
+        ConfigurationError: it is no address.
+
+    """
+    return is_loopback(_checked_url(server_url).host)
+
+
+def _checked_url(server_url: str) -> httpx2.URL:
+    text = server_url.strip()
+    try:
+        url = httpx2.URL((text if "://" in text else f"http://{text}").rstrip("/"))
+    except httpx2.InvalidURL as error:
+        raise _bad_url(server_url, str(error)) from error
+    if url.scheme not in {"http", "https"}:
+        raise _bad_url(server_url, f"{url.scheme} is neither http nor https")
+    if not url.host:
+        raise _bad_url(server_url, "it names no host")
+    if url.port is not None and url.port > _HIGHEST_PORT:
+        raise _bad_url(server_url, f"there is no port {url.port}")
+    return url
+
+
+def _bad_url(server_url: str, reason: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{server_url!r} is not a server's address: {reason}",
+        hint="Write it like http://localhost:8000. `ci config show --origin` tells where "
+        "it comes from.",
+    )
+
+
+def _checked_key(api_key: str) -> str:
+    key = api_key.strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigurationError(
+            "the API key has characters that no key has",
+            hint="`ci config show --origin` tells where it comes from.",
+        )
+    return key
+
+
+def unreachable(url: httpx2.URL | str, error: Exception) -> ServerUnreachable:
+    """Return what to say when ``error`` kept us from the server at ``url``."""
+    cause = describe(error)
+    hint = "Start one with `ci serve`, or name another with --server or CI_SERVER_URL."
+    if "CERTIFICATE_VERIFY_FAILED" in cause:
+        hint = "If the certificate is your own, name its authority: SSL_CERT_FILE=ca.pem"
+    return ServerUnreachable(
+        f"the server at {str(url).rstrip('/')} cannot be reached: {cause}", hint=hint
+    )
+
+
+def describe(error: BaseException) -> str:
+    """Return the cause of a failed connection in a few words."""
+    if isinstance(error, httpx2.ConnectTimeout):
+        return f"no connection within {CONNECT_TIMEOUT:g} s"
+    if isinstance(error, httpx2.ReadTimeout):
+        return "nothing came for too long"
+    if isinstance(error, httpx2.RemoteProtocolError) and _CLOSED.search(str(error)):
+        return "it was closed from there"
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLError | socket.gaierror):
+            return str(cause.strerror)
+        if isinstance(cause, OSError) and cause.errno:
+            return os.strerror(cause.errno).lower()
+    return str(error) or type(error).__name__
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _causes(error.exceptions[0])
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+async def refuse_problems(response: httpx2.Response) -> None:
+    """Return if the answer is a good one; its body may still be unread.
+
+    Raises:
+        AuthenticationFailed: the server wants a key, or another one.
+        ServerBusy: it may answer later.
+        CIError: the class the server's error code names; ``ServerRefused``
+            when it names none of ours.
+
+    """
+    if response.is_success:
+        return
+    body = await _start_of(response)
+    error = _error_of(response, body)
+    if response.status_code in _TRANSIENT:
+        raise ServerBusy(error, _retry_after(response))
+    raise error
+
+
+async def _start_of(response: httpx2.Response) -> bytes:
+    body = b""
+    async for data in response.aiter_bytes():
+        body += data
+        if len(body) > 64 * 1024:
+            break
+    return body
+
+
+def _error_of(response: httpx2.Response, body: bytes) -> CIError:
+    problem = _problem(body)
+    detail = problem.get("detail") or _foreign_answer(response, body)
+    hint = problem.get("hint")
+    if response.status_code in {401, 403}:
+        return AuthenticationFailed(
+            str(detail), hint=hint or "Give the key with --api-key - (stdin) or CI_API_KEY."
+        )
+    known = _classes().get(str(problem.get("code")), ServerRefused)
+    error = known(str(detail), hint=hint)
+    request_id = problem.get("request_id")
+    if request_id and response.is_server_error:
+        error.add_note(f"request {request_id}")
+    return error
+
+
+def _problem(body: bytes) -> dict[str, Any]:
+    try:
+        problem = json.loads(body)
+    except ValueError:
+        return {}
+    return problem if isinstance(problem, dict) else {}
+
+
+def _classes() -> dict[str, type[CIError]]:
+    """Return all our error classes by code."""
+    found: dict[str, type[CIError]] = {}
+    waiting: list[type[CIError]] = [CIError]
+    while waiting:
+        known = waiting.pop()
+        if "code" in vars(known):
+            found[known.code] = known
+        waiting += known.__subclasses__()
+    return found
+
+
+def _foreign_answer(response: httpx2.Response, body: bytes) -> str:
+    """Return what to say of an answer that is no problem document, and maybe not our server's."""
+    start = f"{response.request.url} answered {response.status_code} {response.reason_phrase}"
+    if response.is_redirect:
+        return f"{start} to {response.headers.get('location')}; is that the server's address?"
+    text = " ".join(body[:_BODY_SHOWN].decode(errors="replace").split())
+    return f"{start}: {text}" if text else start
+
+
+def _retry_after(response: httpx2.Response) -> float:
+    try:
+        return max(0.0, float(response.headers.get("retry-after", "0")))
+    except ValueError:
+        return 0.0

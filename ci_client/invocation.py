@@ -1,0 +1,73 @@
+"""What one call of ``ci`` knows before its command begins."""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci_client.terminal import Terminal
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from ci_client.bridge import Bridge
+    from ci_client.config import Setting
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """The flags of the group, and where ``ci`` was called.
+
+    ``directory`` is the folder whose project may name the server.
+    """
+
+    server_flag: str | None
+    key_flag: str | None
+    terminal: Terminal
+    directory: Path
+    environ: Mapping[str, str]
+
+    @cached_property
+    def server(self) -> "Setting":
+        """The server's address."""
+        return self._settings[0]
+
+    @cached_property
+    def api_key(self) -> "Setting":
+        """The key to show it."""
+        return self._settings[1]
+
+    @cached_property
+    def _settings(self) -> "tuple[Setting, Setting]":
+        from ci_client.config import Sources, key_from_stdin
+
+        key_flag = self.key_flag
+        if key_flag == "-":
+            key_flag = key_from_stdin(sys.stdin.readline())
+        sources = Sources(self.server_flag, key_flag, self.environ, self.directory)
+        server = sources.server()
+        return server, sources.api_key(server)
+
+    def inside(self, directory: Path) -> "Invocation":
+        """Return the same call with another project folder."""
+        return replace(self, directory=directory)
+
+    def connect(self) -> "AbstractContextManager[Bridge]":
+        """Return a context manager that holds a client for the server."""
+        from ci_client.api import CIClient
+        from ci_client.bridge import bridged
+
+        url, key = self.server.value or "", self.api_key.value
+        return bridged(lambda: CIClient(url, key, notify=self.terminal.note))
+
+    def way_back_to(self, job_id: str) -> str:
+        """Return the command line that shows a job whole, to its end."""
+        return self.again("wait", job_id, "--all")
+
+    def again(self, *words: str) -> str:
+        """Return a command line that reaches the same server from the same place."""
+        flags = ["--server", self.server.value or ""] if self.server.explicit else []
+        return shlex.join(["ci", *flags, *words])

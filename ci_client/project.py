@@ -1,0 +1,94 @@
+"""What a project's own files tell the client: its name, and its server."""
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ci_common.errors import ConfigurationError
+
+_LONGEST_NAME = 200
+"""Characters of a project's name that a server takes."""
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what is in a TOML file; ``{}`` when there is none.
+
+    Raises:
+        ConfigurationError: it cannot be read or is no TOML.
+
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{path} cannot be read: {error}", hint="Correct the file and try again."
+        ) from error
+
+
+def project_name(directory: Path) -> str:
+    """Return the name in ``pyproject.toml``, else the folder's, fit for a list."""
+    found = _name_in_pyproject(directory) or directory.resolve().name
+    shown = "".join(letter if letter.isprintable() else "?" for letter in found)
+    return shown.strip()[:_LONGEST_NAME]
+
+
+def _name_in_pyproject(directory: Path) -> str | None:
+    try:
+        content = read_toml(directory / "pyproject.toml")
+    except ConfigurationError:
+        return None  # the server says what is wrong with it, in the job's own terms
+    for table in (_table(content, "project"), _table(content, "tool", "poetry")):
+        name = table.get("name")
+        if isinstance(name, str) and name.strip():
+            return name
+    return None
+
+
+def project_setting(start: Path, key: str) -> tuple[str, Path] | None:
+    """Return a CI setting of the project around ``start``, and the file it stands in.
+
+    ``ci.toml`` goes before ``[tool.ci]`` in ``pyproject.toml``; the search
+    ends at the top of the git work tree.
+
+    Raises:
+        ConfigurationError: a file is no TOML, or the setting is no text.
+
+    """
+    for folder in _project_folders(start):
+        for path, table in (
+            (folder / "ci.toml", ()),
+            (folder / "pyproject.toml", ("tool", "ci")),
+        ):
+            value = _table(read_toml(path), *table).get(key)
+            if value is not None:
+                return checked_text(value, key, path), path
+    return None
+
+
+def checked_text(value: object, key: str, path: Path) -> str:
+    """Return ``value`` if it is text.
+
+    Raises:
+        ConfigurationError: it is something else.
+
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigurationError(f"`{key}` in {path} is not text", hint=f'Write it as: {key} = "…"')
+    return value.strip()
+
+
+def _project_folders(start: Path) -> Iterator[Path]:
+    for folder in (start.resolve(), *start.resolve().parents):
+        yield folder
+        if (folder / ".git").exists():
+            return
+
+
+def _table(content: dict[str, Any], *names: str) -> dict[str, Any]:
+    table: Any = content
+    for name in names:
+        table = table.get(name) if isinstance(table, dict) else None
+    return table if isinstance(table, dict) else {}

@@ -1,0 +1,75 @@
+"""Jobs as lines of text."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ci_client.terminal import duration, printable
+from ci_client.verdict import seconds_of, state_of
+
+_SHORT_ID = 8
+_HEADER = ("JOB", "STATE", "PROJECT", "SUBMITTED", "TOOK")
+
+
+def jobs_table(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a header and a line for each job, aligned; nothing for no jobs.
+
+    Ids are cut to what tells the jobs apart.
+    """
+    if not jobs:
+        return []
+    width = _id_width([str(job["job_id"]) for job in jobs])
+    rows = [_HEADER, *(_row(job, width) for job in jobs)]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _row(job: Mapping[str, Any], id_width: int) -> tuple[str, ...]:
+    return (
+        str(job["job_id"])[:id_width],
+        state_of(job),
+        printable(str(job.get("project") or "")),
+        _time(job.get("created_at")),
+        _took(job),
+    )
+
+
+def job_lines(job: Mapping[str, Any]) -> list[str]:
+    """Return what there is to know of a job, one fact a line."""
+    facts = {
+        "job": job["job_id"],
+        "state": state_of(job),
+        "project": job.get("project"),
+        "command": job.get("command"),
+        "image": job.get("image"),
+        "submitted": _time(job.get("created_at")),
+        "started": _time(job.get("start_time")),
+        "ended": _time(job.get("end_time")),
+        "took": _took(job),
+        "exit code": job.get("exit_code"),
+        "attempt": job.get("attempt"),
+        "detail": job.get("detail"),
+    }
+    shown = {name: printable(str(fact)) for name, fact in facts.items() if fact not in (None, "")}
+    width = max(map(len, shown))
+    return [f"{name.ljust(width)}  {fact}" for name, fact in shown.items()]
+
+
+def _id_width(ids: Sequence[str]) -> int:
+    for width in range(_SHORT_ID, max(map(len, ids))):
+        if len({job_id[:width] for job_id in ids}) == len(ids):
+            return width
+    return max(map(len, ids))
+
+
+def _time(when: object) -> str:
+    """Return a time of the wire, to the second."""
+    text = str(when or "")
+    return f"{text[:10]} {text[11:19]}Z" if text else ""
+
+
+def _took(job: Mapping[str, Any]) -> str:
+    seconds = seconds_of(job)
+    return "" if seconds is None else duration(seconds)

@@ -1,0 +1,72 @@
+"""A job's end in one line."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ci_client.exits import reason_of
+from ci_client.terminal import Terminal, duration, printable
+
+Again = Callable[..., str]
+"""Turns the words of a command into a line that can be typed."""
+
+
+def verdict_line(
+    terminal: Terminal, complete: Mapping[str, Any], seconds: float | None, step: str
+) -> str:
+    """Return the last line: verdict, duration, and the next ``step``, if there is one."""
+    reason = reason_of(complete)
+    colour = "green" if reason == "passed" else "red"
+    verdict = terminal.paint(_VERDICTS[reason](complete), colour)
+    took = "" if seconds is None else f" in {duration(seconds)}"
+    why = f": {printable(str(complete['detail']))}" if complete.get("detail") else ""
+    then = f" · {step}" if step else ""
+    return f"{terminal.mark(good=reason == 'passed')} {verdict}{took}{why}{then}"
+
+
+def next_step(complete: Mapping[str, Any], job_id: str, again: Again) -> str:
+    """Return what helps after this end."""
+    return _NEXT_STEPS.get(reason_of(complete), _see_log)(job_id, again)
+
+
+def state_of(job: Mapping[str, Any]) -> str:
+    """Return where a job is in its life, and how it ended, in a word or two."""
+    if job.get("reason"):
+        return str(job["reason"]).replace("_", " ")
+    position = job.get("position")
+    return f"{job['status']} #{position}" if position else str(job["status"])
+
+
+def seconds_of(job: Mapping[str, Any]) -> float | None:
+    """Return how many seconds a job ran, None while it has not ended or if it never ran."""
+    from ci_common.clock import parse_utc
+
+    start, end = job.get("start_time"), job.get("end_time")
+    return (parse_utc(end) - parse_utc(start)).total_seconds() if start and end else None
+
+
+def _failed(complete: Mapping[str, Any]) -> str:
+    exit_code = complete.get("exit_code")
+    return "failed" if exit_code is None else f"failed (exit code {exit_code})"
+
+
+_VERDICTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "passed": lambda _: "passed",
+    "failed": _failed,
+    "no_tests": lambda _: "no tests were found",
+    "oom_killed": lambda _: "ran out of memory",
+    "timed_out": lambda _: "timed out",
+    "cancelled": lambda _: "cancelled",
+    "infra_error": lambda _: "could not be run (not the tests' fault)",
+}
+
+
+def _see_log(job_id: str, again: Again) -> str:
+    return f"output again: {again('logs', job_id)}"
+
+
+_NEXT_STEPS: Mapping[str, Callable[[str, Again], str]] = {
+    "no_tests": lambda _, again: f"say what to run: {again('submit', '--', 'COMMAND')}",
+    "oom_killed": lambda _job_id, _again: "raise `memory` in [tool.ci]",
+    "timed_out": lambda _job_id, _again: "raise `timeout` in [tool.ci]",
+    "infra_error": lambda _, again: f"find out more: {again('doctor')}",
+}

@@ -1,0 +1,108 @@
+"""Which server, which key, and who said so."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from ci_client.config import Setting, Sources, key_from_stdin, masked, user_file
+from ci_common.errors import ConfigurationError
+
+
+def sources(
+    directory: Path,
+    environ: Mapping[str, str] | None = None,
+    *,
+    server: str | None = None,
+    key: str | None = None,
+) -> Sources:
+    return Sources(server, key, environ or {}, directory)
+
+
+@pytest.fixture
+def own(own_home: Path) -> Path:
+    path = own_home / ".config/standby-ci/config.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text('server = "http://own:1"\napi_key = "own-key"\n')
+    return path
+
+
+def test_the_first_that_has_a_server_wins(project: Path, own: Path) -> None:
+    here, environ = project / "ci.toml", {"CI_SERVER_URL": "http://env:1"}
+    here.write_text('server = "http://project:1"\n')
+    flagged = sources(project, environ, server="http://flag:1").server()
+    assert flagged == Setting("http://flag:1", "--server", explicit=True)
+    assert sources(project, environ).server() == Setting("http://env:1", "CI_SERVER_URL")
+    assert sources(project).server() == Setting("http://project:1", str(here))
+    here.unlink()
+    assert sources(project).server() == Setting("http://own:1", str(own))
+    own.unlink()
+    assert sources(project).server() == Setting("http://localhost:8000", "default")
+
+
+def test_the_project_is_found_from_below_and_ends_at_its_repository(project: Path) -> None:
+    (project / "pyproject.toml").write_text('[tool.ci]\nserver = "http://project:1"\n')
+    inner = project / "a/b"
+    inner.mkdir(parents=True)
+    assert sources(inner).server().value == "http://project:1"
+    (project / "a/.git").mkdir()
+    assert sources(inner).server().origin == "default"
+
+
+def test_ci_toml_goes_before_pyproject(project: Path) -> None:
+    (project / "pyproject.toml").write_text('[tool.ci]\nserver = "http://second:1"\n')
+    (project / "ci.toml").write_text('server = "http://first:1"\n')
+    assert sources(project).server().value == "http://first:1"
+
+
+def test_the_first_that_has_a_key_wins(project: Path, own: Path) -> None:
+    environ = {"CI_API_KEY": "env-key"}
+    server = Setting("http://own:1/", "wherever")
+    flagged = sources(project, environ, key="flag-key").api_key(server)
+    assert flagged == Setting("flag-key", "--api-key", explicit=True)
+    assert sources(project, environ).api_key(server) == Setting("env-key", "CI_API_KEY")
+    assert sources(project).api_key(server) == Setting("own-key", str(own))
+    own.unlink()
+    assert sources(project).api_key(server) == Setting(None, "not set")
+
+
+def test_a_project_cannot_send_the_own_key_to_a_server_of_its_choice(
+    project: Path, own: Path
+) -> None:
+    (project / "ci.toml").write_text('server = "http://evil:1"\n')
+    found = sources(project)
+    key = found.api_key(found.server())
+    assert key.value is None
+    assert "http://own:1" in key.origin
+
+
+def test_an_unreadable_file_is_only_a_problem_when_it_is_needed(project: Path) -> None:
+    (project / "ci.toml").write_text("server = ")
+    assert sources(project, server="http://flag:1").server().value == "http://flag:1"
+    with pytest.raises(ConfigurationError, match=r"ci\.toml cannot be read"):
+        sources(project).server()
+
+
+@pytest.mark.parametrize("value", ["1", '""', '["a"]'])
+def test_a_server_that_is_no_text_is_refused(project: Path, value: str) -> None:
+    (project / "ci.toml").write_text(f"server = {value}\n")
+    with pytest.raises(ConfigurationError, match=r"`server` in .* is not text"):
+        sources(project).server()
+
+
+def test_the_own_file_is_where_xdg_says(own_home: Path) -> None:
+    assert user_file({"XDG_CONFIG_HOME": "/etc/mine"}) == Path("/etc/mine/standby-ci/config.toml")
+    default = own_home / ".config/standby-ci/config.toml"
+    assert user_file({}) == default
+    assert user_file({"XDG_CONFIG_HOME": "relative"}) == default
+
+
+def test_a_key_is_never_shown_whole() -> None:
+    assert masked("0123456789abcdef") == "…cdef"
+    assert masked("short") == "…"
+
+
+def test_a_key_from_stdin() -> None:
+    assert key_from_stdin(" abc \n") == "abc"
+    with pytest.raises(ConfigurationError, match="stdin"):
+        key_from_stdin("\n")
