@@ -228,9 +228,12 @@ class Engine:
         return self.client.networks.list(filters={"label": f"ci.namespace={self.namespace}"})
 
     def clear(self) -> None:
+        """Remove what the servers left, when none of them lives any more."""
         for container in self.containers():
+            # A server may have ended in the middle of removing it: then the engine goes on.
             with contextlib.suppress(docker.errors.APIError):
                 container.remove(force=True, v=True)
+        eventually(lambda: not self.containers(), what="containers removed")
         for network in self.networks():
             network.remove()
 
