@@ -15,6 +15,8 @@ class Comparison:
     theirs_name: str
     ours: tuple[float, ...]
     theirs: tuple[float, ...]
+    count: int = 1
+    """How many of the thing one run does."""
 
     @property
     def ratio(self) -> float:
@@ -24,18 +26,19 @@ class Comparison:
     def report(self) -> str:
         rows = [
             f"{self.name} ({len(self.ours)} pairs)",
-            _row(self.ours_name, self.ours),
-            _row(self.theirs_name, self.theirs),
+            _row(self.ours_name, self.ours, self.count),
+            _row(self.theirs_name, self.theirs, self.count),
             f"  ratio, ours / theirs, median of pairs: {self.ratio:.2f}",
         ]
         return "\n".join(rows)
 
 
-def _row(name: str, seconds: tuple[float, ...]) -> str:
+def _row(name: str, seconds: tuple[float, ...], count: int) -> str:
     low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
+    rate = f"  {count / middle:8.0f} per second" if count > 1 else ""
     return (
         f"  {name:<48} min {low * 1000:8.1f} ms  median {middle * 1000:8.1f} ms"
-        f"  max {high * 1000:8.1f} ms"
+        f"  max {high * 1000:8.1f} ms{rate}"
     )
 
 
@@ -52,11 +55,12 @@ def compare(
     theirs: tuple[str, Callable[[], object]],
     *,
     pairs: int,
+    count: int = 1,
 ) -> Comparison:
     """Run both sides in turn ``pairs`` times, after one run of each that does not count."""
     for _, action in (ours, theirs):
         action()
     times = [(seconds_of(ours[1]), seconds_of(theirs[1])) for _ in range(pairs)]
     return Comparison(
-        name, ours[0], theirs[0], tuple(a for a, _ in times), tuple(b for _, b in times)
+        name, ours[0], theirs[0], tuple(a for a, _ in times), tuple(b for _, b in times), count
     )

@@ -30,6 +30,7 @@ def durable_submissions(folder: Path, pairs: int) -> Comparison:
                 ("stash with fsync, row, commit", lambda: runner.run(_submit_all(repository))),
                 ("bare SQLite, one FULL commit each", lambda: _insert_all(bare)),
                 pairs=pairs,
+                count=BATCH,
             )
         finally:
             bare.close()

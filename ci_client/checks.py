@@ -1,12 +1,12 @@
 """What `ci doctor` finds out by talking to the server."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from ci_common import __version__
+from ci_common.checks import Check
 from ci_common.clock import Clock, SystemClock
 from ci_common.errors import CIError
 
@@ -16,16 +16,6 @@ if TYPE_CHECKING:
 
 MOST_SKEW = 5.0
 """Seconds by which two clocks may differ; the server tells its own to the second only."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at; ``fix`` says what to do when it is not ``ok``."""
-
-    name: str
-    ok: bool
-    detail: str
-    fix: str = ""
 
 
 def remote_checks(invocation: "Invocation", clock: Clock | None = None) -> Iterator[Check]:

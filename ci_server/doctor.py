@@ -5,10 +5,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ci_common.checks import Check
 from ci_common.clock import Clock, SystemClock
 from ci_common.errors import CIError
 from ci_common.executor import EngineInfo
@@ -25,16 +25,6 @@ _RELEASED = datetime(2025, 1, 1, tzinfo=UTC)
 """A clock that shows an earlier time was never set."""
 
 _START_DOCKER = "Install and start Docker, or set DOCKER_HOST to where an engine answers."
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at; ``fix`` says what to do when it is not ``ok``."""
-
-    name: str
-    ok: bool
-    detail: str
-    fix: str = ""
 
 
 async def machine_checks(settings: Settings, clock: Clock | None = None) -> list[Check]:
