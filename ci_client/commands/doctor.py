@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import click
 
-from ci_client.checks import Check, remote_checks
+from ci_client.checks import remote_checks
 from ci_client.exits import Exit
 from ci_client.invocation import Invocation
 from ci_client.options import pass_invocation
+from ci_common.checks import Check
 
 
 @click.command

@@ -176,7 +176,7 @@ class TestServerParts:
         self, ci: Ci, script: Script, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def machine_checks(_: object) -> list[Any]:
-            from ci_server.doctor import Check
+            from ci_common.checks import Check
 
             return [Check("disk space", ok=False, detail="full", fix="tidy up")]
 
