@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 FED_MARKER = ".fed"
 """Last entry of the fed tar: the job script does not run without it, so a cut feed runs nothing."""
@@ -53,10 +53,14 @@ class ContainerState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedContainer:
-    """A container as a list shows it. ``job_id`` and ``attempt`` are None for a standby."""
+    """A container as a list shows it. ``job_id`` and ``attempt`` are None for a standby.
+
+    ``key`` is that of the spec it was launched with.
+    """
 
     name: str
     state: ContainerState
+    key: str = ""
     job_id: str | None = None
     attempt: int | None = None
     created_at: datetime | None = None
@@ -193,4 +197,22 @@ class Executor(Protocol):
 
     async def remove(self, name: str) -> None:
         """Remove the container and what belongs to it, running or not. Succeeds on what is gone."""
+        ...
+
+
+@runtime_checkable
+class StandbyExecutor(Executor, Protocol):
+    """An executor whose containers take so long to launch that it pays to do it ahead."""
+
+    def standby_name(self, token: str) -> str:
+        """Return the name of a standby; ``token`` makes it unique."""
+        ...
+
+    async def take_standby(self, standby: str, name: str, spec: ContainerSpec) -> bool:
+        """Give a standby launched for ``spec`` the name of a job's container.
+
+        False, and nothing has changed, when it is not fit to be used: it has
+        ended, is gone, or its image's name means another image by now. Raises
+        ``EngineUnavailable``.
+        """
         ...

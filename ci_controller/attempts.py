@@ -9,7 +9,7 @@ takes it up again.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ from ci_common.signals import Signals, job_topic
 from ci_controller.job_log import JobLog
 from ci_controller.job_script import render_environment, render_job_script
 from ci_controller.settings import ControllerSettings
+from ci_controller.standby import StandbyPool
 from ci_controller.verdict import CHILD_KILLED_NOTE, child_was_killed, died_with_engine, judge
 from ci_controller.workspace import tar_project
 
@@ -65,7 +66,12 @@ class Attempts:
     signals: Signals
     clock: Clock
     settings: ControllerSettings
-    starting: asyncio.Semaphore
+    standbys: StandbyPool
+    launching: asyncio.Semaphore
+    started: Callable[[], None]
+    """Called when a job has got into its container, or has failed to."""
+    on_their_way: set[str] = field(default_factory=set)
+    """Ids of jobs that are being brought into a container."""
     _engine_was_away: set[str] = field(default_factory=set)
 
     async def start(self, job: Job, *, discard: bool = False) -> None:
@@ -145,11 +151,14 @@ class Attempts:
 
     async def _run_new(self, job: Job, *, discard: bool) -> Result:
         with JobLog(self.repository.logs, job, self.signals, new_attempt=True) as log:
+            self.on_their_way.add(job.id)
             try:
-                async with self.starting:
-                    pump = await self._feed(job, log, discard=discard)
+                pump = await self._feed(job, log, discard=discard)
             except EngineUnavailable as error:
                 raise AttemptFault(error.detail) from error
+            finally:
+                self.on_their_way.discard(job.id)
+                self.started()
             return await self._stay(job, log, pump)
 
     async def _feed(self, job: Job, log: JobLog, *, discard: bool) -> OutputPump:
@@ -158,7 +167,10 @@ class Attempts:
             raise ContainerFailed("the job's stashed project is missing", hint="Submit it again.")
         if discard:
             await self.executor.remove(name)
-        await self.executor.launch(name, self.settings.defaults.spec(job.recipe))
+        spec = self.settings.defaults.spec(job.recipe)
+        if not await self.standbys.take(name, spec):
+            async with self.launching:
+                await self.executor.launch(name, spec)
         if not await self.repository.record_container(
             job.id, attempt=job.attempt, container=name, log_base=log.size
         ):
@@ -290,4 +302,4 @@ class Attempts:
 
 
 def _explain(error: EngineError) -> str:
-    return f"{error.detail} {error.hint}" if error.hint else error.detail
+    return f"{error.detail.rstrip('.')}. {error.hint}" if error.hint else error.detail

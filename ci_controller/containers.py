@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 import requests
-from docker.errors import APIError
+from docker.errors import APIError, NotFound
 
 from ci_common.errors import ContainerFailed, ContainerGone
 from ci_common.executor import (
@@ -93,6 +93,26 @@ class ContainerManager:
     def container_name(self, job_id: str, attempt: int) -> str:
         """Return the one name a container of this attempt has."""
         return self._names.for_job(job_id, attempt)
+
+    def standby_name(self, token: str) -> str:
+        """Return the name of a standby."""
+        return self._names.for_standby(token)
+
+    async def take_standby(self, standby: str, name: str, spec: ContainerSpec) -> bool:
+        """Give a standby the name of a job's container, if it is fit to be used."""
+
+        def take(client: EngineClient) -> bool:
+            try:
+                found = client.inspect_container(standby)
+                image = client.inspect_image(spec.image)  # type: ignore[no-untyped-call]
+                if exit_in(found["State"]) is not None or image["Id"] != found["Image"]:
+                    return False
+                client.rename(standby, name)
+            except (ContainerGone, NotFound):
+                return False
+            return True
+
+        return await self._calls.call(take, f"take {standby}")
 
     async def launch(self, name: str, spec: ContainerSpec) -> None:
         """Have a started container of that name wait for its project.

@@ -1,13 +1,16 @@
 """The reconcile loop: look, plan, act; every two seconds and whenever something happens."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine
+from dataclasses import replace
 
 from ci_common.clock import Clock, SystemClock
 from ci_common.errors import CIError, EngineError
 from ci_common.executor import Executor
 from ci_common.jobs import EndReason, Job, JobRepository
+from ci_common.recipe import Recipe
 from ci_common.signals import QUEUE, LocalSignals, Signals, Subscription, job_topic
 from ci_controller.attempts import Attempts
 from ci_controller.lock import ControllerLock
@@ -16,6 +19,7 @@ from ci_controller.plan import (
     Action,
     Adopt,
     Claim,
+    FillStandby,
     RemoveContainer,
     Snapshot,
     Start,
@@ -24,9 +28,13 @@ from ci_controller.plan import (
     plan,
 )
 from ci_controller.settings import ControllerSettings
+from ci_controller.standby import StandbyPool
 from ci_controller.sweep import sweep
 
 _log = logging.getLogger(__name__)
+
+_FAREWELL = 5.0
+"""Seconds in which the standbys of an ending controller must be gone, or be left to the next."""
 
 
 class JobController:
@@ -54,13 +62,21 @@ class JobController:
         self._signals = signals or LocalSignals()
         self._clock = clock or SystemClock()
         self._settings = settings or ControllerSettings()
+        self._standbys = StandbyPool(
+            container_manager,
+            self._settings.standby,
+            self._settings.defaults.spec(Recipe()),
+            self._clock,
+        )
         self._attempts = Attempts(
             repository=repository,
             executor=container_manager,
             signals=self._signals,
             clock=self._clock,
             settings=self._settings,
-            starting=asyncio.Semaphore(self._settings.max_starting),
+            standbys=self._standbys,
+            launching=asyncio.Semaphore(self._settings.max_starting),
+            started=self._look_again,
         )
         self._lock = ControllerLock(repository.data_dir / "controller.lock")
         self._wake = Subscription()
@@ -97,6 +113,9 @@ class JobController:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL):
+                await self._standbys.close()
         await self._executor.close()
         self._lock.release()
 
@@ -113,6 +132,7 @@ class JobController:
         """Return once no task of this controller is at work. For tests and tools."""
         while tasks := [*self._jobs.values(), *self._stops.values(), *self._removals.values()]:
             await asyncio.gather(*tasks, return_exceptions=True)
+        await self._standbys.settled()
 
     async def _run(self) -> None:
         with self._signals.subscribe(QUEUE) as self._wake:
@@ -137,7 +157,12 @@ class JobController:
         return self._lock.held
 
     async def _look(self) -> Observation:
-        work = Work(busy=frozenset(self._jobs), stopping=frozenset(self._stops))
+        work = Work(
+            busy=frozenset(self._jobs),
+            stopping=frozenset(self._stops),
+            starting=bool(self._attempts.on_their_way),
+        )
+        standbys = self._standbys.ready
         try:
             await self._executor.open()
         except EngineError as error:
@@ -148,7 +173,12 @@ class JobController:
                 self._repository, self._executor, self._clock, self._settings, work
             )
         self._note_engine(observation.engine_error)
-        return observation
+        containers = observation.snapshot.containers
+        if containers is None:
+            return observation
+        self._standbys.saw(containers, known=standbys)
+        snapshot = replace(observation.snapshot, standbys=self._standbys.view())
+        return replace(observation, snapshot=snapshot)
 
     def _note_engine(self, error: str | None) -> None:
         if error != self._engine_error:
@@ -172,6 +202,8 @@ class JobController:
                 self._stop_job(jobs[job_id], reason)
             case RemoveContainer(name=name):
                 self._remove(name)
+            case FillStandby(key=key):
+                self._standbys.fill(key)
 
     async def _claim(self, action: Claim) -> None:
         # Here and not in the task: the next look must count the job as running.
@@ -181,6 +213,9 @@ class JobController:
         if job is not None:
             self._signals.notify(job_topic(job.id))
             self._work_on(job.id, self._attempts.start(job))
+
+    def _look_again(self) -> None:
+        self._wake.deliver(QUEUE)
 
     def _work_on(self, job_id: str, work: Coroutine[None, None, None]) -> None:
         self._spawn(self._jobs, job_id, f"job-{job_id}", work)
@@ -212,7 +247,7 @@ class JobController:
                 detail = error.detail if isinstance(error, CIError) else repr(error)
                 _log.warning("%s failed, trying again: %s", name, detail, exc_info=error)
             else:
-                self._wake.deliver(QUEUE)
+                self._look_again()
 
         task.add_done_callback(ended)
 

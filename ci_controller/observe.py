@@ -14,10 +14,14 @@ from ci_controller.settings import ControllerSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What this process has in hand: ids of jobs that tasks work at, and that are being stopped."""
+    """What this process has in hand: ids of jobs that tasks work at, and that are being stopped.
+
+    ``starting``: whether one of them is on its way into a container.
+    """
 
     busy: frozenset[str] = frozenset()
     stopping: frozenset[str] = frozenset()
+    starting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ async def observe(
         containers=containers,
         busy=work.busy,
         stopping=work.stopping,
+        starting=work.starting,
         timeouts={job.id: settings.defaults.timeout_of(job.recipe) for job in running},
         capacity=settings.max_running,
         orphan_grace=settings.orphan_grace,

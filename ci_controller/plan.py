@@ -4,12 +4,14 @@ Time is data in the snapshot, and so is not knowing: ``containers`` is None
 when the engine could not be seen, and then nothing is concluded from it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ci_common.clock import Moment
 from ci_common.executor import ContainerState, ObservedContainer
 from ci_common.jobs import EndReason, Job, JobStatus
+from ci_controller.standby import StandbyView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +23,7 @@ class Snapshot:
     containers belong to, by id. ``busy``: ids of jobs that a task of this
     process works at. ``stopping``: of those, the ones being stopped.
     ``timeouts``: seconds an attempt may take, by id of a running job.
+    ``starting``: whether a job is on its way into a container.
     """
 
     now: Moment
@@ -31,6 +34,8 @@ class Snapshot:
     busy: frozenset[str] = frozenset()
     stopping: frozenset[str] = frozenset()
     timeouts: Mapping[str, float] = field(default_factory=dict)
+    standbys: StandbyView = field(default_factory=StandbyView)
+    starting: bool = False
     capacity: int = 1
     orphan_grace: float = 60.0
 
@@ -84,7 +89,14 @@ class RemoveContainer:
     name: str
 
 
-Action = Claim | Start | Adopt | Vanish | Stop | RemoveContainer
+@dataclass(frozen=True, slots=True)
+class FillStandby:
+    """Launch one more standby of a spec."""
+
+    key: str
+
+
+Action = Claim | Start | Adopt | Vanish | Stop | RemoveContainer | FillStandby
 
 
 def plan(snapshot: Snapshot) -> list[Action]:
@@ -92,11 +104,12 @@ def plan(snapshot: Snapshot) -> list[Action]:
     if snapshot.containers is None:
         return []
     found = _by_attempt(snapshot.containers)
+    starts = [*_resume(snapshot, found), *_claim(snapshot)]
     return [
         *_clear(snapshot, snapshot.containers),
-        *_resume(snapshot, found),
         *_time_out(snapshot, found),
-        *_claim(snapshot),
+        *starts,
+        *_stand_by(snapshot, snapshot.containers, busy=bool(starts) or snapshot.starting),
     ]
 
 
@@ -115,9 +128,9 @@ def _clear(
 ) -> Iterator[RemoveContainer]:
     rows = {**snapshot.others, **{job.id: job for job in snapshot.running}}
     for container in containers:
-        if container.job_id in snapshot.busy:
+        if container.job_id is None or container.job_id in snapshot.busy:
             continue
-        row = rows.get(container.job_id) if container.job_id else None
+        row = rows.get(container.job_id)
         unneeded = _is_stale(container, row) if row else _is_orphan(container, snapshot)
         if unneeded:
             yield RemoveContainer(container.name)
@@ -172,3 +185,23 @@ def _claim(snapshot: Snapshot) -> Iterator[Claim]:
     for job in snapshot.startable[:free]:
         if job.id not in snapshot.busy:
             yield Claim(job.id, job.attempt)
+
+
+def _stand_by(
+    snapshot: Snapshot, containers: tuple[ObservedContainer, ...], *, busy: bool
+) -> Iterator[RemoveContainer | FillStandby]:
+    view = snapshot.standbys
+    waiting = Counter(view.coming)
+    for container in containers:
+        if container.job_id is not None or container.name in view.held:
+            continue
+        lives = container.state is ContainerState.RUNNING
+        if lives and waiting[container.key] < view.wanted.get(container.key, 0):
+            waiting[container.key] += 1
+        else:
+            yield RemoveContainer(container.name)
+    if busy:
+        return  # launching takes what the jobs need: they come first
+    for key, count in view.wanted.items():
+        for _ in range(count - waiting[key]):
+            yield FillStandby(key)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ci_common.backoff import Backoff
 from ci_common.executor import ContainerSpec
 from ci_common.recipe import Recipe
+from ci_controller.standby import StandbySettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,3 +76,4 @@ class ControllerSettings:
     sweep_interval: float = 60.0
     backoff: Backoff = field(default_factory=Backoff)
     defaults: JobDefaults = field(default_factory=JobDefaults)
+    standby: StandbySettings = field(default_factory=StandbySettings)

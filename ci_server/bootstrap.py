@@ -18,6 +18,7 @@ from ci_controller.docker_engine.client import EngineClient
 from ci_controller.local import LocalExecutor
 from ci_controller.settings import ControllerSettings, JobDefaults
 from ci_controller.signals import DatagramSignals
+from ci_controller.standby import StandbySettings
 from ci_persistence.errors import translated
 from ci_persistence.inspection import inspect
 from ci_persistence.jobs import SQLiteJobRepository
@@ -114,6 +115,7 @@ def controller_settings(settings: Settings) -> ControllerSettings:
         orphan_grace=settings.orphan_grace,
         stop_grace=settings.stop_grace,
         defaults=job_defaults(settings),
+        standby=StandbySettings(size=settings.standby_size, memory=settings.standby_memory),
     )
     return replace(chosen, max_running=settings.max_running) if settings.max_running else chosen
 

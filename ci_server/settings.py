@@ -70,6 +70,12 @@ class Settings(BaseSettings):
     max_starting: int = Field(default=2, ge=1)
     """Jobs that are being started at once; the engine gains nothing from more."""
 
+    standby_size: int = Field(default=1, ge=0)
+    """Containers kept started and waiting for each image and limits in recent use; 0 for none."""
+
+    standby_memory: Bytes = 8 * 1024**3
+    """Bytes that the memory limits of all standbys may add up to; one that idles takes about 1 MB."""
+
     reconcile_interval: Seconds = 2.0
     """Seconds between two looks of the controller; it is woken for what is urgent."""
 

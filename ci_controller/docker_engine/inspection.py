@@ -7,7 +7,7 @@ from typing import Any
 from ci_common.errors import ContainerGone
 from ci_common.executor import ContainerExit, ContainerState, ObservedContainer
 from ci_controller.container_names import ContainerNames
-from ci_controller.docker_engine.configuration import is_ours
+from ci_controller.docker_engine.configuration import KEY, is_ours
 
 _STATES = {
     "created": ContainerState.CREATED,
@@ -35,6 +35,7 @@ def observed(entry: Mapping[str, Any], names: ContainerNames) -> ObservedContain
     return ObservedContainer(
         name=name,
         state=state_of(entry["State"]),
+        key=str((entry.get("Labels") or {}).get(KEY, "")),
         job_id=job_id,
         attempt=attempt,
         created_at=datetime.fromtimestamp(entry["Created"], UTC),

@@ -211,9 +211,17 @@ class Engine:
     def __post_init__(self) -> None:
         self.client = docker.from_env(timeout=60)
 
-    def containers(self) -> list:
+    def everything(self) -> list:
         wanted = {"label": f"ci.namespace={self.namespace}"}
         return self.client.containers.list(all=True, filters=wanted, ignore_removed=True)
+
+    def containers(self) -> list:
+        """Return the containers of jobs."""
+        return [c for c in self.everything() if "ci-standby-" not in c.name]
+
+    def standbys(self) -> list:
+        """Return the containers that wait for a job."""
+        return [c for c in self.everything() if "ci-standby-" in c.name and c.status == "running"]
 
     def of(self, job_id: str):
         """Return the container of a job, None if there is none."""
@@ -229,11 +237,11 @@ class Engine:
 
     def clear(self) -> None:
         """Remove what the servers left, when none of them lives any more."""
-        for container in self.containers():
+        for container in self.everything():
             # A server may have ended in the middle of removing it: then the engine goes on.
             with contextlib.suppress(docker.errors.APIError):
                 container.remove(force=True, v=True)
-        eventually(lambda: not self.containers(), what="containers removed")
+        eventually(lambda: not self.everything(), what="containers removed")
         for network in self.networks():
             network.remove()
 

@@ -197,6 +197,18 @@ class FakeExecutor:
     def container_name(self, job_id: str, attempt: int) -> str:
         return self._names.for_job(job_id, attempt)
 
+    def standby_name(self, token: str) -> str:
+        return self._names.for_standby(token)
+
+    async def take_standby(self, standby: str, name: str, spec: ContainerSpec) -> bool:
+        await self.engine.enter("take_standby", standby)
+        container = self.engine.containers.get(standby)
+        if container is None or container.ended is not None:
+            return False
+        container.name = name
+        self.engine.containers[name] = self.engine.containers.pop(standby)
+        return True
+
     async def launch(self, name: str, spec: ContainerSpec) -> None:
         await self.engine.enter("launch", name)
         if name in self.engine.containers:
@@ -292,6 +304,7 @@ class FakeExecutor:
         return ObservedContainer(
             name=container.name,
             state=container.state,
+            key=container.spec.key,
             job_id=job_id,
             attempt=attempt,
             created_at=container.created_at,

@@ -14,6 +14,7 @@ from ci_common.jobs import Job
 from ci_common.signals import LocalSignals
 from ci_controller.controller import JobController
 from ci_controller.settings import ControllerSettings
+from ci_controller.standby import StandbySettings
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import FakeEngine, FakeExecutor
 from tests.fakes.repository import InMemoryJobRepository, new_job
@@ -29,7 +30,11 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     settings: ControllerSettings = field(
         default_factory=lambda: ControllerSettings(
-            max_running=2, adopt_grace=0.0, exit_grace=0.0, backoff=Backoff(first=10.0)
+            max_running=2,
+            adopt_grace=0.0,
+            exit_grace=0.0,
+            backoff=Backoff(first=10.0),
+            standby=StandbySettings(size=0),
         )
     )
     controllers: list[JobController] = field(default_factory=list)

@@ -14,6 +14,7 @@ from ci_controller.plan import (
     Action,
     Adopt,
     Claim,
+    FillStandby,
     RemoveContainer,
     Snapshot,
     Start,
@@ -21,6 +22,7 @@ from ci_controller.plan import (
     Vanish,
     plan,
 )
+from ci_controller.standby import StandbyView
 from tests.fakes.clock import FakeClock
 
 NOW = FakeClock().now()
@@ -147,9 +149,47 @@ def test_a_container_of_an_older_attempt_is_removed():
 def test_orphans_are_swept_after_the_grace_period():
     young = container("x", created_at=NOW.wall - timedelta(seconds=59))
     old = container("y", created_at=NOW.wall - timedelta(seconds=60))
-    standby = container(None, None, name="standby", created_at=NOW.wall - timedelta(hours=1))
-    snapshot = Snapshot(now=NOW, containers=(young, old, standby), orphan_grace=60)
-    assert plan(snapshot) == [RemoveContainer("ci-y-1"), RemoveContainer("standby")]
+    snapshot = Snapshot(now=NOW, containers=(young, old), orphan_grace=60)
+    assert plan(snapshot) == [RemoveContainer("ci-y-1")]
+
+
+def standby(name: str, **changes) -> ObservedContainer:
+    return container(None, None, name=name, key="k", **changes)
+
+
+def test_missing_standbys_are_launched():
+    view = StandbyView(wanted={"k": 2, "l": 1}, coming={"l": 1})
+    snapshot = Snapshot(now=NOW, containers=(standby("s1"),), standbys=view)
+    assert plan(snapshot) == [FillStandby("k")]
+
+
+def test_standbys_are_not_launched_in_the_way_of_jobs():
+    view = StandbyView(wanted={"k": 1})
+    claiming = Snapshot(now=NOW, containers=(), standbys=view, startable=(queued(),))
+    assert plan(claiming) == [Claim("a", 0)]
+    assert plan(Snapshot(now=NOW, containers=(), standbys=view, starting=True)) == []
+
+
+def test_standbys_too_many_dead_or_of_no_use_are_removed():
+    """What a dead controller left is used if it fits, and removed if not."""
+    found = (
+        standby("dead", state=ContainerState.EXITED),
+        standby("kept"),
+        standby("surplus"),
+        container(None, None, name="foreign", key="other"),
+    )
+    snapshot = Snapshot(now=NOW, containers=found, standbys=StandbyView(wanted={"k": 1}))
+    assert plan(snapshot) == [
+        RemoveContainer("dead"),
+        RemoveContainer("surplus"),
+        RemoveContainer("foreign"),
+    ]
+
+
+def test_standbys_being_launched_or_handed_over_are_left_alone():
+    found = (standby("coming", state=ContainerState.CREATED), standby("going"))
+    view = StandbyView(wanted={"k": 1}, coming={"k": 1}, held=frozenset({"coming", "going"}))
+    assert plan(Snapshot(now=NOW, containers=found, standbys=view)) == []
 
 
 def test_time_out_stops_a_job_once():
@@ -187,7 +227,7 @@ def test_a_wall_clock_jump_times_nothing_out_and_keeps_nothing_alive(jump):
 def test_a_stop_that_was_only_written_down_is_carried_out():
     job = fed(stop_reason=EndReason.TIMED_OUT)
     snapshot = Snapshot(now=NOW, running=(job,), containers=(container(),))
-    assert plan(snapshot) == [Adopt("a", 1), Stop("a", 1, EndReason.TIMED_OUT)]
+    assert plan(snapshot) == [Stop("a", 1, EndReason.TIMED_OUT), Adopt("a", 1)]
 
 
 IDS = st.sampled_from(["a", "b", "c", "d"])
@@ -196,6 +236,7 @@ CONTAINERS = st.builds(
     job_id=st.one_of(st.none(), IDS),
     attempt=st.integers(1, 3),
     state=st.sampled_from(ContainerState),
+    key=st.sampled_from(["k", "other"]),
     created_at=st.one_of(
         st.none(), st.integers(-100, 100).map(lambda s: NOW.wall + timedelta(seconds=s))
     ),
@@ -227,6 +268,7 @@ def snapshots(draw) -> Snapshot:
         busy=draw(st.frozensets(IDS)) & {row.id for row in running},
         capacity=draw(st.integers(0, 4)),
         timeouts={row.id: draw(st.sampled_from([0.0, 50.0])) for row in running},
+        standbys=StandbyView(wanted={"k": draw(st.integers(0, 2))}),
         orphan_grace=60.0,
     )
 
@@ -236,7 +278,7 @@ def test_ended_jobs_are_never_started_nor_touched_twice(snapshot):
     actions = plan(snapshot)
     ended = {job_id for job_id, row in snapshot.others.items() if row.status.ended}
     for action in actions:
-        if not isinstance(action, RemoveContainer):
+        if not isinstance(action, RemoveContainer | FillStandby):
             assert action.job_id not in ended
     working = [a.job_id for a in actions if isinstance(a, Claim | Start | Adopt | Vanish)]
     assert len(working) == len(set(working))
@@ -267,6 +309,7 @@ class World:
 
     rows: dict[str, Job]
     containers: dict[str, ObservedContainer] = field(default_factory=dict)
+    launched: int = 0
 
     def snapshot(self, like: Snapshot) -> Snapshot:
         running = tuple(r for r in self.rows.values() if r.status is JobStatus.RUNNING)
@@ -286,6 +329,10 @@ class World:
         match action:
             case RemoveContainer(name=name):
                 self.containers.pop(name, None)
+            case FillStandby(key=key):
+                self.launched += 1
+                name = f"standby-new-{self.launched}"
+                self.containers[name] = container(None, None, name=name, key=key)
             case Claim(job_id=job_id, attempt=attempt):
                 self._run(job_id, attempt + 1)
             case Start(job_id=job_id, attempt=attempt):
@@ -325,5 +372,6 @@ def test_applying_plans_comes_to_rest(snapshot):
         for action in actions:
             world.apply(action)
     assert plan(world.snapshot(far)) == []
-    assert not world.containers
+    assert all(each.job_id is None for each in world.containers.values())
+    assert len(world.containers) == far.standbys.wanted["k"]
     assert all(row.status.ended for row in world.rows.values())

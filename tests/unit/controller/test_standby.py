@@ -1,0 +1,179 @@
+"""Standbys over a fake engine: who is launched, who is used, and who is not."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from ci_common.jobs import EndReason
+from ci_common.recipe import Recipe
+from ci_controller.standby import StandbySettings
+
+IMAGE = Recipe(image="another:1")
+
+
+@pytest.fixture
+def warm(world):
+    """A world whose controllers keep one standby for each spec."""
+    world.settings = replace(world.settings, standby=StandbySettings(size=1))
+    return world
+
+
+def standbys(world) -> list[str]:
+    return sorted(name for name in world.engine.containers if "standby" in name)
+
+
+def launched(world) -> list[str]:
+    return [name for call, name in world.engine.calls if call == "launch"]
+
+
+async def test_the_first_job_finds_one(warm):
+    controller = warm.controller()
+    await warm.settle(controller)
+    (standby,) = standbys(warm)
+    job = await warm.submit()
+    await warm.settle(controller)
+    assert (await warm.job(job)).success is True
+    assert ("take_standby", standby) in warm.engine.calls
+    assert not any(job.id in name for name in launched(warm))
+
+
+async def test_it_is_used_once_and_another_takes_its_place(warm):
+    controller = warm.controller()
+    await warm.settle(controller)
+    before = standbys(warm)
+    await warm.submit()
+    await warm.settle(controller)
+    assert len(standbys(warm)) == 1
+    assert standbys(warm) != before
+
+
+async def test_a_job_on_its_way_comes_first(warm):
+    controller = warm.controller()
+    feeding = warm.engine.hold("feed")
+    await warm.submit()
+    await controller.reconcile()
+    await warm.engine.called("feed")
+    assert await controller.reconcile() == []
+    feeding.set()
+    await warm.settle(controller)
+    assert len(standbys(warm)) == 1
+
+
+async def test_a_job_waits_for_the_one_that_is_being_launched(warm):
+    controller = warm.controller()
+    held = warm.engine.hold("launch")
+    await controller.reconcile()
+    await warm.engine.called("launch")
+    job = await warm.submit()
+    await controller.reconcile()
+    held.set()
+    await warm.settle(controller)
+    assert (await warm.job(job)).success is True
+    assert not any(job.id in name for name in launched(warm))
+
+
+async def test_two_jobs_never_share_one(warm):
+    controller = warm.controller()
+    await warm.settle(controller)
+    jobs = [await warm.submit() for _ in range(2)]
+    await warm.settle(controller)
+    for job in jobs:
+        assert (await warm.job(job)).success is True
+        assert warm.log(job) == b"ok\n"
+    taken = [name for call, name in warm.engine.calls if call == "take_standby"]
+    assert len(taken) == len(set(taken))
+
+
+async def test_one_that_died_is_not_used(warm):
+    controller = warm.controller()
+    await warm.settle(controller)
+    (dead,) = standbys(warm)
+    warm.engine.containers[dead].exit(137)
+    job = await warm.submit()
+    await warm.settle(controller)
+    ended = await warm.job(job)
+    assert (ended.success, ended.faults) == (True, 0)
+    assert dead not in warm.engine.containers
+
+
+async def test_one_that_died_while_nobody_wanted_it_is_replaced(warm):
+    controller = warm.controller()
+    await warm.settle(controller)
+    (dead,) = standbys(warm)
+    warm.engine.vanish(dead)
+    await warm.settle(controller)
+    assert len(standbys(warm)) == 1
+    assert dead not in standbys(warm)
+
+
+async def test_another_image_gets_one_once_it_was_used(warm):
+    controller = warm.controller()
+    await warm.settle(controller)
+    first = await warm.submit(recipe=IMAGE)
+    await warm.settle(controller)
+    assert any(first.id in name for name in launched(warm))
+    assert len(standbys(warm)) == 2
+    second = await warm.submit(recipe=IMAGE)
+    await warm.settle(controller)
+    assert not any(second.id in name for name in launched(warm))
+
+
+async def test_memory_bounds_them_and_the_latest_used_comes_first(warm):
+    one = warm.settings.defaults.memory
+    warm.settings = replace(warm.settings, standby=StandbySettings(size=1, memory=one))
+    controller = warm.controller()
+    await warm.settle(controller)
+    (before,) = standbys(warm)
+    await warm.submit(recipe=IMAGE)
+    await warm.settle(controller)
+    (after,) = standbys(warm)
+    assert after != before
+    assert warm.engine.containers[after].spec.image == "another:1"
+
+
+async def test_a_dead_controllers_standby_is_taken_over(warm):
+    first = warm.controller()
+    await warm.settle(first)
+    left = standbys(warm)
+    second = warm.controller()
+    await warm.settle(second)
+    assert standbys(warm) == left
+    job = await warm.submit()
+    await warm.settle(second)
+    assert ("take_standby", left[0]) in warm.engine.calls
+    assert (await warm.job(job)).reason is EndReason.PASSED
+
+
+async def test_an_ending_controller_leaves_none(warm):
+    controller = warm.controller()
+    await warm.settle(controller)
+    await controller.stop()
+    assert warm.engine.containers == {}
+
+
+async def test_a_spec_that_cannot_be_launched_is_not_tried_all_the_time(warm):
+    warm.engine.launch_error = "no such runtime"
+    controller = warm.controller()
+    await warm.settle(controller)
+    assert len(launched(warm)) == 1
+    warm.clock.advance(60)
+    warm.engine.launch_error = None
+    await warm.settle(controller)
+    assert len(standbys(warm)) == 1
+
+
+async def test_a_job_whose_awaited_standby_fails_launches_its_own(warm):
+    controller = warm.controller()
+    held = warm.engine.hold("launch")
+    warm.engine.launch_error = "once"
+    await controller.reconcile()
+    await warm.engine.called("launch")
+    job = await warm.submit()
+    await controller.reconcile()
+    held.set()
+    await controller._standbys.settled()
+    warm.engine.launch_error = None
+    await asyncio.sleep(0)
+    await warm.settle(controller)
+    assert (await warm.job(job)).success is True
