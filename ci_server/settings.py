@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     """Containers kept started and waiting for each image and limits in recent use; 0 for none."""
 
     standby_memory: Bytes = 8 * 1024**3
-    """Bytes that the memory limits of all standbys may add up to; one that idles takes about 1 MB."""
+    """Bytes the memory limits of all standbys may add up to; an idle one takes about 1 MB."""
 
     reconcile_interval: Seconds = 2.0
     """Seconds between two looks of the controller; it is woken for what is urgent."""
