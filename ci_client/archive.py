@@ -1,8 +1,8 @@
 """The zip of a project. The same files give the same bytes."""
 
+import io
 import os
 import stat
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ Report = Callable[[str], None]
 
 
 def pack(selection: Selection, *, warn: Report, progress: Report | None = None) -> IO[bytes]:
-    """Return an open temporary file with the zip, at its start; closing it deletes it.
+    """Return the zip as an open file, at its start; closing it leaves nothing behind.
 
     ``progress`` is told each name; ``warn`` what vanished or cannot be read.
 
@@ -34,7 +34,7 @@ def pack(selection: Selection, *, warn: Report, progress: Report | None = None) 
         InvalidRequest: nothing could be read, or a file broke off in the middle.
 
     """
-    target = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, suffix=".zip")  # noqa: SIM115
+    target = _room_for(selection.size)
     try:
         _write(selection, target, warn, progress)
         target.seek(0)
@@ -42,6 +42,14 @@ def pack(selection: Selection, *, warn: Report, progress: Report | None = None) 
         target.close()
         raise
     return target
+
+
+def _room_for(size: int) -> IO[bytes]:
+    if size <= _IN_MEMORY:
+        return io.BytesIO()
+    from tempfile import TemporaryFile
+
+    return TemporaryFile(suffix=".zip")
 
 
 def _write(selection: Selection, target: IO[bytes], warn: Report, progress: Report | None) -> None:

@@ -6,7 +6,6 @@ each command start fast.
 
 import importlib
 import os
-import traceback
 from pathlib import Path
 
 import click
@@ -90,10 +89,16 @@ def run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else Exit.PASSED
 
 
+def _show_traceback(error: Exception) -> None:
+    if os.environ.get("CI_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+
+
 def _explain(error: CIError) -> int:
     terminal = Terminal()
-    if os.environ.get("CI_DEBUG"):
-        traceback.print_exception(error)
+    _show_traceback(error)
     lines = [f"{terminal.paint('error:', 'red')} {printable(error.detail)}"]
     lines += [f"  {printable(note)}" for note in getattr(error, "__notes__", ())]
     lines += [f"  {printable(error.hint)}"] if error.hint else []
@@ -103,8 +108,7 @@ def _explain(error: CIError) -> int:
 
 def _apologize(error: Exception) -> int:
     terminal = Terminal()
-    if os.environ.get("CI_DEBUG"):
-        traceback.print_exception(error)
+    _show_traceback(error)
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     terminal.note(
         f"{terminal.paint('internal error:', 'red')} {printable(what)}\n"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO
@@ -25,7 +24,7 @@ class Submission:
     project: str = ""
     command: tuple[str, ...] = ()
     progress: Callable[[int, int], None] = _ignore
-    key: str = field(default_factory=lambda: str(uuid.uuid4()))
+    key: str = field(default_factory=lambda: os.urandom(16).hex())
 
     def fields(self) -> dict[str, str]:
         """Return the form fields that go before the file."""
