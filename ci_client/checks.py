@@ -11,8 +11,8 @@ from ci_common.clock import Clock, SystemClock
 from ci_common.errors import CIError
 
 if TYPE_CHECKING:
-    from ci_client.api import ServerState
     from ci_client.invocation import Invocation
+    from ci_client.session import ServerState
 
 MOST_SKEW = 5.0
 """Seconds by which two clocks may differ; the server tells its own to the second only."""
@@ -24,11 +24,11 @@ def remote_checks(invocation: "Invocation", clock: Clock | None = None) -> Itera
     url, origin = invocation.server.value, invocation.server.origin
     try:
         with invocation.connect() as server:
-            state = server.call(lambda client: client.server_state())
+            state = server.server_state()
             now = clock.now().wall
             yield Check("server", ok=True, detail=f"{url} answers (from: {origin})")
             yield from _state_checks(state, now)
-            server.call(lambda client: client.jobs(1))
+            server.jobs(1)
     except CIError as error:
         name = "access" if error.code == "authentication_failed" else "server"
         yield Check(name, ok=False, detail=error.detail, fix=error.hint or "")

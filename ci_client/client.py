@@ -14,17 +14,15 @@ goes to the logger ``ci_client``.
 
 import logging
 from collections.abc import Generator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
-from ci_client.api import CIClient, JobDict
 from ci_client.archive import pack
-from ci_client.bridge import Bridge, bridged
 from ci_client.config import DEFAULT_SERVER_URL
 from ci_client.events import Event
 from ci_client.files import select_files
 from ci_client.project import project_name
+from ci_client.session import JobDict, Session
 from ci_client.upload import Submission
 
 __all__ = [
@@ -61,7 +59,7 @@ def submit_tests_streaming(
     """
     with create_project_zip(project_dir) as archive, _connected(server_url, api_key) as server:
         submission = Submission(archive, project_name(Path(project_dir)))
-        yield from server.iterate(lambda client: client.submit_streaming(submission))
+        yield from server.submit_streaming(submission)
 
 
 def submit_tests_async(
@@ -70,7 +68,7 @@ def submit_tests_async(
     """Submit a project and return the job's id, once the server has it safe on disk."""
     with create_project_zip(project_dir) as archive, _connected(server_url, api_key) as server:
         submission = Submission(archive, project_name(Path(project_dir)))
-        return server.call(lambda client: client.submit(submission))
+        return server.submit(submission)
 
 
 def wait_for_job(
@@ -85,10 +83,8 @@ def wait_for_job(
     """
     with _connected(server_url, api_key) as server:
         # Once: on a reconnect "last" could already be another job.
-        full_id = server.call(lambda client: client.job(job_id))["job_id"]
-        yield from server.iterate(
-            lambda client: client.follow(full_id, from_beginning=from_beginning)
-        )
+        full_id = server.job(job_id)["job_id"]
+        yield from server.follow(full_id, from_beginning=from_beginning)
 
 
 def get_job(
@@ -96,7 +92,7 @@ def get_job(
 ) -> JobDict:
     """Return a job: ``job_id, status, success, start_time, end_time`` and more."""
     with _connected(server_url, api_key) as server:
-        return server.call(lambda client: client.job(job_id))
+        return server.job(job_id)
 
 
 def list_jobs(
@@ -104,8 +100,8 @@ def list_jobs(
 ) -> list[JobDict]:
     """Return the latest jobs, at most ``limit``, the newest first."""
     with _connected(server_url, api_key) as server:
-        return server.call(lambda client: client.jobs(limit))
+        return server.jobs(limit)
 
 
-def _connected(server_url: str, api_key: str | None) -> AbstractContextManager[Bridge]:
-    return bridged(lambda: CIClient(server_url, api_key, notify=_logger.warning))
+def _connected(server_url: str, api_key: str | None) -> Session:
+    return Session(server_url, api_key, notify=_logger.warning)

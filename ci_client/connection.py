@@ -1,16 +1,16 @@
 """HTTP towards one server, and its failures in our own terms."""
 
+import http.client
 import ipaddress
 import json
 import os
-import re
 import socket
 import ssl
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
-import httpx2
-
+from ci_client.exchange import CONNECT_TIMEOUT, Http, NotConnected, Response
 from ci_common import __version__
 from ci_common.errors import (
     AuthenticationFailed,
@@ -20,15 +20,11 @@ from ci_common.errors import (
     ServerUnreachable,
 )
 
-CONNECT_TIMEOUT = 10.0
-READ_TIMEOUT = 45.0
-"""Seconds of silence that mean a dead connection: three of the server's pings."""
-WRITE_TIMEOUT = 60.0
-_UPLOAD_RATE = 5_000_000
-"""Bytes a second at which a server checks an upload, at the least, before it answers."""
 _BODY_SHOWN = 200
-_HIGHEST_PORT = 65535
-_CLOSED = re.compile("closed|disconnected|broke off")
+_SILENCE = "nothing came for too long"
+# Their numbers are not the system's, so their texts are their own.
+_EXPLAINED = (ssl.SSLError, socket.gaierror)
+_PROBLEM_SIZE = 64 * 1024
 _TRANSIENT = frozenset({429, 502, 503, 504})
 
 
@@ -44,10 +40,8 @@ class ServerBusy(ServerRefused):
         self.retry_after = retry_after
 
 
-def open_http(
-    server_url: str, api_key: str | None, transport: httpx2.AsyncBaseTransport | None = None
-) -> httpx2.AsyncClient:
-    """Return a client for one server. Nothing is sent yet.
+def open_http(server_url: str, api_key: str | None) -> Http:
+    """Return what reaches one server. Nothing is sent yet.
 
     Raises:
         ConfigurationError: the address or the key cannot be used.
@@ -57,26 +51,8 @@ def open_http(
     headers = {"User-Agent": f"standby-ci/{__version__}"}
     if api_key:
         headers["Authorization"] = f"Bearer {_checked_key(api_key)}"
-    return httpx2.AsyncClient(
-        base_url=url,
-        headers=headers,
-        timeout=timeouts(),
-        transport=transport,
-        # Loading the certificates takes longer than all the rest; plain HTTP needs none.
-        verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if url.scheme == "http" else True,
-        # No proxy can reach this machine's own loopback for us.
-        trust_env=not is_loopback(url.host),
-    )
-
-
-def timeouts(upload_size: int = 0) -> httpx2.Timeout:
-    """Return the time-outs of a request that sends ``upload_size`` bytes."""
-    return httpx2.Timeout(
-        connect=CONNECT_TIMEOUT,
-        read=READ_TIMEOUT + upload_size / _UPLOAD_RATE,
-        write=WRITE_TIMEOUT,
-        pool=None,
-    )
+    # No proxy can reach this machine's own loopback for us.
+    return Http(url, headers, trust_env=not is_loopback(url.hostname or ""))
 
 
 def is_loopback(host: str) -> bool:
@@ -96,21 +72,22 @@ def is_loopback_url(server_url: str) -> bool:
         ConfigurationError: it is no address.
 
     """
-    return is_loopback(_checked_url(server_url).host)
+    return is_loopback(_checked_url(server_url).hostname or "")
 
 
-def _checked_url(server_url: str) -> httpx2.URL:
+def _checked_url(server_url: str) -> SplitResult:
     text = server_url.strip()
+    if not text.isprintable() or " " in text:
+        raise _bad_url(server_url, "it has characters that no address has")
     try:
-        url = httpx2.URL((text if "://" in text else f"http://{text}").rstrip("/"))
-    except httpx2.InvalidURL as error:
+        url = urlsplit((text if "://" in text else f"http://{text}").rstrip("/"))
+        _ = url.port  # which is looked at only when it is asked for
+    except ValueError as error:
         raise _bad_url(server_url, str(error)) from error
     if url.scheme not in {"http", "https"}:
         raise _bad_url(server_url, f"{url.scheme} is neither http nor https")
-    if not url.host:
+    if not url.hostname:
         raise _bad_url(server_url, "it names no host")
-    if url.port is not None and url.port > _HIGHEST_PORT:
-        raise _bad_url(server_url, f"there is no port {url.port}")
     return url
 
 
@@ -132,27 +109,24 @@ def _checked_key(api_key: str) -> str:
     return key
 
 
-def unreachable(url: httpx2.URL | str, error: Exception) -> ServerUnreachable:
+def unreachable(url: str, error: Exception) -> ServerUnreachable:
     """Return what to say when ``error`` kept us from the server at ``url``."""
     cause = describe(error)
     hint = "Start one with `ci serve`, or name another with --server or CI_SERVER_URL."
     if "CERTIFICATE_VERIFY_FAILED" in cause:
         hint = "If the certificate is your own, name its authority: SSL_CERT_FILE=ca.pem"
-    return ServerUnreachable(
-        f"the server at {str(url).rstrip('/')} cannot be reached: {cause}", hint=hint
-    )
+    return ServerUnreachable(f"the server at {url} cannot be reached: {cause}", hint=hint)
 
 
 def describe(error: BaseException) -> str:
     """Return the cause of a failed connection in a few words."""
-    if isinstance(error, httpx2.ConnectTimeout):
-        return f"no connection within {CONNECT_TIMEOUT:g} s"
-    if isinstance(error, httpx2.ReadTimeout):
-        return "nothing came for too long"
-    if isinstance(error, httpx2.RemoteProtocolError) and _CLOSED.search(str(error)):
-        return "it was closed from there"
     for cause in _causes(error):
-        if isinstance(cause, ssl.SSLError | socket.gaierror):
+        if isinstance(cause, TimeoutError):
+            absent = isinstance(error, NotConnected)
+            return f"no connection within {CONNECT_TIMEOUT:g} s" if absent else _SILENCE
+        if isinstance(cause, http.client.IncompleteRead | http.client.RemoteDisconnected):
+            return "it was closed from there"
+        if isinstance(cause, _EXPLAINED):
             return str(cause.strerror)
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno).lower()
@@ -161,13 +135,11 @@ def describe(error: BaseException) -> str:
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _causes(error.exceptions[0])
         yield error
         error = error.__cause__ or error.__context__
 
 
-async def refuse_problems(response: httpx2.Response) -> None:
+def refuse_problems(response: Response) -> None:
     """Return if the answer is a good one; its body may still be unread.
 
     Raises:
@@ -177,36 +149,36 @@ async def refuse_problems(response: httpx2.Response) -> None:
             when it names none of ours.
 
     """
-    if response.is_success:
+    if 200 <= response.status < 300:
         return
-    body = await _start_of(response)
+    body = _start_of(response)
     error = _error_of(response, body)
-    if response.status_code in _TRANSIENT:
+    if response.status in _TRANSIENT:
         raise ServerBusy(error, _retry_after(response))
     raise error
 
 
-async def _start_of(response: httpx2.Response) -> bytes:
+def _start_of(response: Response) -> bytes:
     body = b""
-    async for data in response.aiter_bytes():
+    for data in response.pieces():
         body += data
-        if len(body) > 64 * 1024:
+        if len(body) > _PROBLEM_SIZE:
             break
     return body
 
 
-def _error_of(response: httpx2.Response, body: bytes) -> CIError:
+def _error_of(response: Response, body: bytes) -> CIError:
     problem = _problem(body)
     detail = problem.get("detail") or _foreign_answer(response, body)
     hint = problem.get("hint")
-    if response.status_code in {401, 403}:
+    if response.status in {401, 403}:
         return AuthenticationFailed(
             str(detail), hint=hint or "Give the key with --api-key - (stdin) or CI_API_KEY."
         )
     known = _classes().get(str(problem.get("code")), ServerRefused)
     error = known(str(detail), hint=hint)
     request_id = problem.get("request_id")
-    if request_id and response.is_server_error:
+    if request_id and response.status >= 500:
         error.add_note(f"request {request_id}")
     return error
 
@@ -231,16 +203,16 @@ def _classes() -> dict[str, type[CIError]]:
     return found
 
 
-def _foreign_answer(response: httpx2.Response, body: bytes) -> str:
+def _foreign_answer(response: Response, body: bytes) -> str:
     """Return what to say of an answer that is no problem document, and maybe not our server's."""
-    start = f"{response.request.url} answered {response.status_code} {response.reason_phrase}"
-    if response.is_redirect:
+    start = f"{response.url} answered {response.status} {response.reason}"
+    if response.status // 100 == 3:
         return f"{start} to {response.headers.get('location')}; is that the server's address?"
     text = " ".join(body[:_BODY_SHOWN].decode(errors="replace").split())
     return f"{start}: {text}" if text else start
 
 
-def _retry_after(response: httpx2.Response) -> float:
+def _retry_after(response: Response) -> float:
     try:
         return max(0.0, float(response.headers.get("retry-after", "0")))
     except ValueError:

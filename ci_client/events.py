@@ -1,13 +1,13 @@
 """A job's events, over as many connections as it takes."""
 
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
-import httpx2
-
 from ci_client.connection import ServerBusy, describe, refuse_problems, unreachable
+from ci_client.exchange import BrokenExchange, NotConnected, Response
+from ci_client.messages import Message, messages
 from ci_client.patience import Patience
 from ci_common.errors import ServerRefused, ServerUnreachable
 
@@ -15,12 +15,6 @@ Event = dict[str, Any]
 """A ``type`` and what belongs to it; the types are those of ``ci_common.events``."""
 
 EVENT_TYPES = frozenset({"job_id", "status", "log", "complete"})
-_PASSING = (
-    httpx2.NetworkError,
-    httpx2.TimeoutException,
-    httpx2.RemoteProtocolError,
-    httpx2.ProxyError,
-)
 
 
 @dataclass(slots=True)
@@ -31,7 +25,7 @@ class Position:
     last_id: str | None = None
     _status: Event | None = None
 
-    def take(self, message: httpx2.ServerSentEvent) -> Event | None:
+    def take(self, message: Message) -> Event | None:
         """Return what is new in a message; None when there is nothing, or nothing we know.
 
         Raises:
@@ -67,14 +61,14 @@ def _decode(data: str) -> Event:
 
 @dataclass(frozen=True, slots=True)
 class EventFeed:
-    """Reads one job's events; ``request`` builds the next connection's, from where we are."""
+    """Reads one job's events; ``connect`` makes the next connection, from where we are."""
 
-    http: httpx2.AsyncClient
+    url: str
     patience: Patience
     position: Position
-    request: Callable[[], httpx2.Request]
+    connect: Callable[[], Response]
 
-    async def events(self) -> AsyncGenerator[Event, None]:
+    def events(self) -> Generator[Event, None, None]:
         """Yield events until ``complete``, which is the last one.
 
         Raises:
@@ -82,11 +76,13 @@ class EventFeed:
 
         """
         while True:
-            failure: Exception = httpx2.RemoteProtocolError("the stream broke off")
+            failure: Exception = BrokenExchange("it was closed from there")
             try:
-                response = await self._connect()
-                try:
-                    async for message in httpx2.EventSource(response):
+                with self.connect() as response:
+                    refuse_problems(response)
+                    _refuse_other_content(response)
+                    self.patience.connected()
+                    for message in messages(response.pieces()):
                         event = self.position.take(message)
                         if event is None:
                             continue
@@ -94,43 +90,30 @@ class EventFeed:
                         yield event
                         if event["type"] == "complete":
                             return
-                finally:
-                    await response.aclose()
-            except (httpx2.TransportError, ServerBusy) as error:
+            except (BrokenExchange, ServerBusy) as error:
                 failure = error
-            await self._recover(failure)
+            self._recover(failure)
 
-    async def _connect(self) -> httpx2.Response:
-        response = await self.http.send(self.request(), stream=True)
+    def _recover(self, failure: Exception) -> None:
         try:
-            await refuse_problems(response)
-            _refuse_other_content(response)
-        except BaseException:
-            await response.aclose()
-            raise
-        self.patience.connected()
-        return response
-
-    async def _recover(self, failure: Exception) -> None:
-        try:
-            await wait_to_retry(self.patience, self.http.base_url, failure)
+            wait_to_retry(self.patience, self.url, failure)
         except ServerUnreachable as error:
             if self.position.job_id and self.patience.had_contact:
                 error.hint = f"The job goes on: ci wait {self.position.job_id} --all"
             raise
 
 
-def _refuse_other_content(response: httpx2.Response) -> None:
+def _refuse_other_content(response: Response) -> None:
     content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "text/event-stream":
         raise ServerRefused(
-            f"{response.request.url} answered with {content_type or 'no content type'} "
+            f"{response.url} answered with {content_type or 'no content type'} "
             "where a stream of events was due",
             hint="Is there really a Standby CI server at that address?",
         )
 
 
-async def wait_to_retry(patience: Patience, url: httpx2.URL, failure: Exception) -> None:
+def wait_to_retry(patience: Patience, url: str, failure: Exception) -> None:
     """Return when it is time for another attempt after ``failure``.
 
     Raises:
@@ -138,11 +121,10 @@ async def wait_to_retry(patience: Patience, url: httpx2.URL, failure: Exception)
 
     """
     if isinstance(failure, ServerBusy):
-        await patience.wait(failure.detail, failure.error, at_least=failure.retry_after)
+        patience.wait(failure.detail, failure.error, at_least=failure.retry_after)
         return
     error = unreachable(url, failure)
     # Nobody there from the start: a wrong address more likely than a restart.
-    absent = isinstance(failure, httpx2.ConnectError | httpx2.ConnectTimeout)
-    if not isinstance(failure, _PASSING) or (absent and not patience.had_contact):
+    if isinstance(failure, NotConnected) and not patience.had_contact:
         raise error from failure
-    await patience.wait(describe(failure), error)
+    patience.wait(describe(failure), error)

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 from ci_client.terminal import Terminal
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from ci_client.bridge import Bridge
     from ci_client.config import Setting
+    from ci_client.session import Session
 
 
 @dataclass(frozen=True)
@@ -55,13 +53,11 @@ class Invocation:
         """Return the same call with another project folder."""
         return replace(self, directory=directory)
 
-    def connect(self) -> "AbstractContextManager[Bridge]":
-        """Return a context manager that holds a client for the server."""
-        from ci_client.api import CIClient
-        from ci_client.bridge import bridged
+    def connect(self) -> "Session":
+        """Return a session with the server, for ``with``."""
+        from ci_client.session import Session
 
-        url, key = self.server.value or "", self.api_key.value
-        return bridged(lambda: CIClient(url, key, notify=self.terminal.note))
+        return Session(self.server.value or "", self.api_key.value, notify=self.terminal.note)
 
     def way_back_to(self, job_id: str) -> str:
         """Return the command line that shows a job whole, to its end."""

@@ -1,18 +1,18 @@
 """Reading a job's log as bytes, whole or from near its end."""
 
 import re
-from collections.abc import AsyncGenerator
-
-import httpx2
+from collections.abc import Generator
 
 from ci_client.connection import refuse_problems, unreachable
+from ci_client.exchange import BrokenExchange, Http
 
 _BEYOND_THE_END = 416
+_PARTIAL_CONTENT = 206
 _BLOCK = 256 * 1024
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
-async def read_log(http: httpx2.AsyncClient, path: str, offset: int) -> AsyncGenerator[bytes, None]:
+def read_log(http: Http, path: str, offset: int) -> Generator[bytes, None, None]:
     """Yield the log from ``offset`` to its present end.
 
     Raises:
@@ -22,22 +22,21 @@ async def read_log(http: httpx2.AsyncClient, path: str, offset: int) -> AsyncGen
     """
     headers = {"Range": f"bytes={offset}-"} if offset else {}
     try:
-        async with http.stream("GET", path, headers=headers) as response:
-            if response.status_code == _BEYOND_THE_END:
+        with http.send("GET", path, headers=headers) as response:
+            if response.status == _BEYOND_THE_END:
                 return  # nothing there beyond the offset
-            await refuse_problems(response)
-            async for data in response.aiter_bytes():
-                yield data
-    except httpx2.TransportError as error:
+            refuse_problems(response)
+            yield from response.pieces()
+    except BrokenExchange as error:
         raise unreachable(http.base_url, error) from error
 
 
-async def tail_offset(http: httpx2.AsyncClient, path: str, lines: int) -> int:
+def tail_offset(http: Http, path: str, lines: int) -> int:
     """Return where the last ``lines`` lines begin, reading backwards block by block."""
     end: int | None = None
     missing = lines
     while True:
-        start, data = await _block_before(http, path, end)
+        start, data = _block_before(http, path, end)
         if end is None and data.endswith(b"\n"):
             missing += 1  # the one that ends the last line begins none
         for _ in range(data.count(b"\n")):
@@ -51,17 +50,18 @@ async def tail_offset(http: httpx2.AsyncClient, path: str, lines: int) -> int:
         end = start
 
 
-async def _block_before(http: httpx2.AsyncClient, path: str, end: int | None) -> tuple[int, bytes]:
+def _block_before(http: Http, path: str, end: int | None) -> tuple[int, bytes]:
     """Return the offset and the bytes of the block that ends at ``end`` (None: the log's end)."""
     wanted = f"bytes=-{_BLOCK}" if end is None else f"bytes={max(0, end - _BLOCK)}-{end - 1}"
     try:
-        response = await http.get(path, headers={"Range": wanted})
-    except httpx2.TransportError as error:
+        with http.send("GET", path, headers={"Range": wanted}) as response:
+            if response.status == _BEYOND_THE_END:
+                return 0, b""
+            refuse_problems(response)
+            content = response.read()
+    except BrokenExchange as error:
         raise unreachable(http.base_url, error) from error
-    if response.status_code == _BEYOND_THE_END:
-        return 0, b""
-    await refuse_problems(response)
     place = _RANGE.match(response.headers.get("content-range", ""))
-    if response.status_code == httpx2.codes.PARTIAL_CONTENT and place:
-        return int(place[1]), response.content
-    return 0, response.content if end is None else response.content[:end]
+    if response.status == _PARTIAL_CONTENT and place:
+        return int(place[1]), content
+    return 0, content if end is None else content[:end]

@@ -1,8 +1,7 @@
 """How long a lost connection is worth waiting for."""
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ci_common.backoff import Backoff
@@ -19,14 +18,15 @@ class Patience:
     """Waits between attempts to get back to the server; ``progress`` restores it.
 
     ``timeout`` is in seconds of being without news. ``notify`` is told once
-    per loss and once when it is over.
+    per loss and once when it is over. ``sleep`` returns whether it was ended
+    before its time, which ends the patience too.
     """
 
     timeout: float = DEFAULT_TIMEOUT
     backoff: Backoff = DEFAULT_BACKOFF
     notify: Callable[[str], None] = lambda _: None
     clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    sleep: Callable[[float], bool | None] = time.sleep
     _failures: int = field(default=0, init=False)
     _lost_at: float = field(default=0.0, init=False)
     _connected_at: float | None = field(default=None, init=False)
@@ -46,7 +46,7 @@ class Patience:
         """Note that something new came."""
         self._failures = 0
 
-    async def wait(self, cause: str, error: CIError, *, at_least: float = 0.0) -> None:
+    def wait(self, cause: str, error: CIError, *, at_least: float = 0.0) -> None:
         """Sleep until it is time to try again.
 
         Raises:
@@ -65,4 +65,5 @@ class Patience:
             raise error
         if was_connected or self._failures == 1:
             self.notify(f"connection lost ({cause}); reconnecting…")
-        await self.sleep(delay)
+        if self.sleep(delay):
+            raise error

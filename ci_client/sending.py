@@ -14,7 +14,7 @@ from ci_client.upload import Submission
 from ci_client.watch import Event, Watch
 
 if TYPE_CHECKING:
-    from ci_client.bridge import Bridge
+    from ci_client.session import Session
 
 _PATIENCE = 1.0
 """Seconds before anything is said about progress."""
@@ -85,6 +85,6 @@ def choose(
     return Project(directory, selection, command, Progress(terminal, summary(selection)))
 
 
-def send(server: "Bridge", submission: Submission, watch: Watch) -> Event:
+def send(server: "Session", submission: Submission, watch: Watch) -> Event:
     """Submit and show the job to its end; return the event ``complete``."""
-    return watch.show(server.iterate(lambda client: client.submit_streaming(submission)))
+    return watch.show(server.submit_streaming(submission))

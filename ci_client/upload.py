@@ -2,9 +2,13 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import IO
+
+_BLOCK = 256 * 1024
+_RATE = 5_000_000
+"""Bytes a second at which a server checks an upload, at the least, before it answers."""
 
 
 def _ignore(_sent: int, _total: int) -> None:
@@ -37,25 +41,35 @@ class Submission:
         return self.archive.seek(0, os.SEEK_END)
 
 
-class UploadBody:
-    """The zip as the HTTP library reads it, piece by piece."""
+class Form:
+    """A submission as a multipart form: its fields, then the zip, piece by piece."""
 
     def __init__(self, submission: Submission) -> None:
+        boundary = os.urandom(16).hex()
+        fields = (_part(boundary, name, "", text) for name, text in submission.fields().items())
+        about_file = '; filename="project.zip"\r\nContent-Type: application/zip'
+        self._head = ("".join(fields) + _part(boundary, "file", about_file, "")[:-2]).encode()
+        self._tail = f"\r\n--{boundary}--\r\n".encode()
         self._file = submission.archive
         self._total = submission.size
         self._progress = submission.progress
+        self.content_type = f"multipart/form-data; boundary={boundary}"
+        self.size = len(self._head) + self._total + len(self._tail)
+        self.patience = self._total / _RATE
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the pieces; the submission's ``progress`` is told after each of the zip's."""
         self._file.seek(0)
+        sent = 0
+        yield self._head
+        while data := self._file.read(_BLOCK):
+            yield data
+            sent += len(data)
+            self._progress(sent, self._total)
+        yield self._tail
 
-    def read(self, size: int = -1) -> bytes:
-        """Return the next piece."""
-        data = self._file.read(size)
-        self._progress(self._file.tell(), self._total)
-        return data
 
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place in the file; return where that is."""
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        """Return the place in the file."""
-        return self._file.tell()
+def _part(boundary: str, name: str, about: str, content: str) -> str:
+    return (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{about}\r\n\r\n{content}\r\n'
+    )

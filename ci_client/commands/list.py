@@ -26,7 +26,7 @@ def command(invocation: Invocation, *, as_json: bool, limit: int) -> int:
     from ci_client.table import jobs_table
 
     with invocation.connect() as server:
-        jobs = server.call(lambda client: client.jobs(limit))
+        jobs = server.jobs(limit)
     lines = map(json.dumps, jobs) if as_json else jobs_table(jobs)
     invocation.terminal.data("".join(f"{line}\n" for line in lines))
     if not jobs:

@@ -10,7 +10,7 @@ from ci_client.invocation import Invocation
 from ci_client.options import job_argument, pass_invocation
 
 if TYPE_CHECKING:
-    from ci_client.bridge import Bridge
+    from ci_client.session import Session
 
 
 @click.command
@@ -30,12 +30,12 @@ def command(invocation: Invocation, job: str, *, follow: bool, tail: int | None)
         letting_go(invocation.terminal, lambda: "stopped; the job is not affected"),
         invocation.connect() as server,
     ):
-        job_id: str = server.call(lambda client: client.job(job))["job_id"]
+        job_id: str = server.job(job)["job_id"]
         start = 0
         if tail is not None:
-            start = server.call(lambda client: client.log_tail_offset(job_id, tail))
+            start = server.log_tail_offset(job_id, tail)
         end = start
-        for data in server.iterate(lambda client: client.log(job_id, start)):
+        for data in server.log(job_id, start):
             invocation.terminal.data(data)
             end += len(data)
         if follow:
@@ -43,7 +43,7 @@ def command(invocation: Invocation, job: str, *, follow: bool, tail: int | None)
     return Exit.PASSED
 
 
-def _follow(invocation: Invocation, server: "Bridge", job_id: str, offset: int) -> None:
-    for event in server.iterate(lambda client: client.follow(job_id, offset=offset)):
+def _follow(invocation: Invocation, server: "Session", job_id: str, offset: int) -> None:
+    for event in server.follow(job_id, offset=offset):
         if event["type"] == "log":
             invocation.terminal.data(event["data"])

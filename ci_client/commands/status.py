@@ -21,7 +21,7 @@ def command(invocation: Invocation, job: str, *, as_json: bool) -> int:
     from ci_client.table import job_lines
 
     with invocation.connect() as server:
-        found = server.call(lambda client: client.job(job))
+        found = server.job(job)
     if as_json:
         invocation.terminal.data(json.dumps(found, ensure_ascii=False) + "\n")
     else:

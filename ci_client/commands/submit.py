@@ -85,7 +85,7 @@ def _send(
             step = next_step(complete, watch.job_id or "", invocation.again)
             watch.conclude(complete, watch.seconds, step)
             return complete
-        job_id = server.call(lambda client: client.submit(submission))
+        job_id = server.submit(submission)
         watch.begin(job_id)
         answer = {"type": "job_id", "job_id": job_id}
         invocation.terminal.data((json.dumps(answer) if watch.as_json else job_id) + "\n")

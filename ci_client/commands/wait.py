@@ -45,12 +45,10 @@ def _follow(invocation: Invocation, job: str, watch: "Watch", *, from_beginning:
 
     with invocation.connect() as server:
         # Once: on a reconnect "last" could already be another job.
-        job_id: str = server.call(lambda client: client.job(job))["job_id"]
+        job_id: str = server.job(job)["job_id"]
         watch.begin(job_id)
-        complete = watch.show(
-            server.iterate(lambda client: client.follow(job_id, from_beginning=from_beginning))
-        )
-        ended = server.call(lambda client: client.job(job_id))
+        complete = watch.show(server.follow(job_id, from_beginning=from_beginning))
+        ended = server.job(job_id)
     step = next_step(complete, job_id, invocation.again)
     watch.conclude(complete, seconds_of(ended), step)
     return complete

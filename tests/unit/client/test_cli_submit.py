@@ -145,5 +145,5 @@ class TestSubmit:
         assert "no files" in outcome.err
 
 
-async def give_up(self: object, cause: str, error: Exception, *, at_least: float = 0) -> None:
+def give_up(self: object, cause: str, error: Exception, *, at_least: float = 0) -> None:
     raise error

@@ -1,5 +1,6 @@
 """Streams that break, and how they go on."""
 
+import asyncio
 import re
 from contextlib import aclosing
 from typing import Any
@@ -17,7 +18,15 @@ from ci_common.errors import (
     StorageBusy,
 )
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
-from tests.unit.client.scripted_server import Script, answer, drop, message, problem, stream
+from tests.unit.client.scripted_server import (
+    Handler,
+    Script,
+    answer,
+    drop,
+    message,
+    problem,
+    stream,
+)
 
 JOB = "550e8400-e29b-41d4-a716-446655440000"
 FAST = Backoff(first=0.001, longest=0.001)
@@ -279,9 +288,24 @@ def _zip_in(body: bytes) -> bytes:
 async def test_a_connection_that_has_gone_silent_is_taken_for_dead(
     script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ci_client.connection.READ_TIMEOUT", 0.05)
+    monkeypatch.setattr("ci_client.exchange.READ_TIMEOUT", 0.05)
     notices: list[str] = []
     script.will(stream(message(LogEvent("one "), 4), ending="open"), stream(PASSED))
     events = await follow(script, notify=notices.append)
     assert [event["type"] for event in events] == ["log", "complete"]
     assert "nothing came for too long" in notices[0]
+
+
+async def test_a_cancelled_call_ends_in_its_thread_and_the_client_goes_on(script: Script) -> None:
+    def silent(handler: Handler) -> None:
+        handler.server.script.released.wait()
+
+    script.will(silent)
+    async with client_of(script) as client:
+        call = asyncio.create_task(client.job(JOB))
+        await asyncio.to_thread(script.wait_for_requests, 1)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        script.will(answer({"job_id": JOB}))
+        assert (await client.job(JOB))["job_id"] == JOB

@@ -17,7 +17,7 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
-    async def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
 
@@ -38,56 +38,52 @@ def patience(clock: Clock, notices: list[str]) -> Patience:
     return Patience(60, backoff, notices.append, clock, clock.sleep)
 
 
-async def lose(patience: Patience, times: int, *, connecting: bool = False) -> None:
+def lose(patience: Patience, times: int, *, connecting: bool = False) -> None:
     for _ in range(times):
         if connecting:
             patience.connected()
-        await patience.wait("reset", GONE)
+        patience.wait("reset", GONE)
 
 
-async def test_it_ends_within_its_time(patience: Patience, clock: Clock) -> None:
+def test_it_ends_within_its_time(patience: Patience, clock: Clock) -> None:
     with pytest.raises(ServerUnreachable):
-        await lose(patience, 1000)
+        lose(patience, 1000)
     assert 60 - 8 <= clock.now - 100 <= 60
     assert clock.slept == sorted(clock.slept[:3]) + clock.slept[3:]
 
 
-async def test_progress_restores_it(patience: Patience, clock: Clock) -> None:
+def test_progress_restores_it(patience: Patience, clock: Clock) -> None:
     for _ in range(50):
-        await lose(patience, 3)
+        lose(patience, 3)
         patience.connected()
         patience.progress()
     assert clock.now > 200
 
 
-async def test_connections_without_news_do_not_restore_it(patience: Patience) -> None:
+def test_connections_without_news_do_not_restore_it(patience: Patience) -> None:
     with pytest.raises(ServerUnreachable):
-        await lose(patience, 1000, connecting=True)
+        lose(patience, 1000, connecting=True)
 
 
-async def test_a_silent_connection_that_lasted_was_a_good_one(
-    patience: Patience, clock: Clock
-) -> None:
+def test_a_silent_connection_that_lasted_was_a_good_one(patience: Patience, clock: Clock) -> None:
     for _ in range(100):
         patience.connected()
         clock.now += 30
-        await lose(patience, 1)
+        lose(patience, 1)
     assert max(clock.slept) <= 1
 
 
-async def test_one_notice_for_a_loss_and_one_for_its_end(
-    patience: Patience, notices: list[str]
-) -> None:
+def test_one_notice_for_a_loss_and_one_for_its_end(patience: Patience, notices: list[str]) -> None:
     patience.connected()
     assert notices == []
-    await lose(patience, 5)
+    lose(patience, 5)
     assert notices == ["connection lost (reset); reconnecting…"]
     patience.connected()
     assert notices[1:] == ["reconnected"]
 
 
-async def test_the_server_may_ask_for_more_time(patience: Patience, clock: Clock) -> None:
-    await patience.wait("busy", GONE, at_least=20)
+def test_the_server_may_ask_for_more_time(patience: Patience, clock: Clock) -> None:
+    patience.wait("busy", GONE, at_least=20)
     assert clock.slept == [20]
     with pytest.raises(ServerUnreachable):
-        await patience.wait("busy", GONE, at_least=50)
+        patience.wait("busy", GONE, at_least=50)

@@ -1,0 +1,235 @@
+"""What a server can be asked for, as plain calls and generators."""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import quote, urlencode, urlsplit
+
+from ci_client.config import DEFAULT_SERVER_URL
+from ci_client.connection import ServerBusy, open_http, refuse_problems, unreachable
+from ci_client.events import Event, EventFeed, Position, wait_to_retry
+from ci_client.exchange import BrokenExchange, Response
+from ci_client.patience import DEFAULT_BACKOFF, DEFAULT_TIMEOUT, Patience
+from ci_client.upload import Form, Submission
+from ci_common.backoff import Backoff
+from ci_common.errors import ServerRefused
+
+JobDict = dict[str, Any]
+"""A job as ``ci_common.api.JobView`` has it."""
+
+_PAGE = 100
+_STREAM_HEADERS = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+_NEXT_PAGE = re.compile(r'<([^>]*)>\s*;\s*rel="?next\b')
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """What a server says of itself. ``problems`` are by part; ``date`` is its clock, as sent."""
+
+    version: str
+    date: str | None
+    problems: Mapping[str, str]
+
+
+def _ignore(_text: str) -> None:
+    """Take no interest in notices."""
+
+
+class Session:
+    """Talks to one server; use it in ``with``, from one thread at a time.
+
+    Calls that fail raise ``CIError``: ``ServerUnreachable`` when there is no
+    connection (for submits and streams: when it stays lost for
+    ``reconnect_timeout`` seconds), ``AuthenticationFailed``, or the error the
+    server named. ``notify`` is told in a few words when a connection is lost
+    and found again.
+    """
+
+    def __init__(
+        self,
+        server_url: str = DEFAULT_SERVER_URL,
+        api_key: str | None = None,
+        *,
+        notify: Callable[[str], None] = _ignore,
+        reconnect_timeout: float = DEFAULT_TIMEOUT,
+        backoff: Backoff = DEFAULT_BACKOFF,
+    ) -> None:
+        self._http = open_http(server_url, api_key)
+        self._reconnect_timeout = reconnect_timeout
+        self._backoff = backoff
+        self._notify = notify
+        self._interrupted = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection that is kept between calls."""
+        self._http.close()
+
+    @contextmanager
+    def interrupted(self) -> Iterator[None]:
+        """Make calls fail at once that other threads wait in; leave when they have ended."""
+        self._interrupted.set()
+        self._http.shut_down()
+        try:
+            yield
+        finally:
+            self._interrupted.clear()
+
+    def submit(self, submission: Submission) -> str:
+        """Submit and return the job's id, once the job is durable."""
+        patience = self._new_patience()
+        while True:
+            try:
+                with self._upload("/submit-async", submission) as response:
+                    refuse_problems(response)
+                    return _job_id(response)
+            except (BrokenExchange, ServerBusy) as failure:
+                wait_to_retry(patience, self._http.base_url, failure)
+
+    def submit_streaming(self, submission: Submission) -> Generator[Event, None, None]:
+        """Submit and yield the job's events: its id first, ``complete`` last."""
+        position = Position()
+
+        def connect() -> Response:
+            if position.job_id is None:
+                return self._upload("/submit-stream", submission)
+            return self._stream(position, from_beginning=True)
+
+        return self._feed(position, connect)
+
+    def follow(
+        self, job_id: str, *, from_beginning: bool = False, offset: int | None = None
+    ) -> Generator[Event, None, None]:
+        """Yield the events of the job with this full id, ``complete`` last.
+
+        Its log from now on, or from its beginning, or from a byte ``offset``.
+        """
+        position = Position(job_id=job_id, last_id=None if offset is None else str(offset))
+        return self._feed(position, lambda: self._stream(position, from_beginning=from_beginning))
+
+    def job(self, reference: str) -> JobDict:
+        """Return the job that ``reference`` names: its id, a unique prefix, or ``last``."""
+        with self._get(_path_of(reference)) as response:
+            return _object(response)
+
+    def jobs(self, limit: int = _PAGE) -> list[JobDict]:
+        """Return at most ``limit`` jobs, the newest first."""
+        found: list[JobDict] = []
+        query: str | None = urlencode({"limit": min(limit, _PAGE)})
+        while query is not None and len(found) < limit:
+            with self._get(f"/jobs?{query}") as response:
+                found += _array(response)
+            query = _next_page(response)
+        return found[:limit]
+
+    def server_state(self) -> ServerState:
+        """Return what the server says of itself."""
+        with self._get("/version") as response:
+            version, date = _object(response).get("version"), response.headers.get("date")
+        with self._get("/ready", even_if_not_well=True) as response:
+            problems = _object(response).get("problems")
+        return ServerState(
+            version=str(version or ""),
+            date=date,
+            problems=problems if isinstance(problems, dict) else {},
+        )
+
+    def log(self, job_id: str, offset: int = 0) -> Generator[bytes, None, None]:
+        """Yield the log so far, from a byte ``offset``, as it was written."""
+        from ci_client.logs import read_log
+
+        return read_log(self._http, f"{_path_of(job_id)}/log", offset)
+
+    def log_tail_offset(self, job_id: str, lines: int) -> int:
+        """Return the byte offset at which the last ``lines`` lines of the log begin."""
+        from ci_client.logs import tail_offset
+
+        return tail_offset(self._http, f"{_path_of(job_id)}/log", lines)
+
+    @contextmanager
+    def _get(self, path: str, *, even_if_not_well: bool = False) -> Iterator[Response]:
+        try:
+            with self._http.send("GET", path) as response:
+                if not even_if_not_well:  # else the body of a 503 is worth reading
+                    refuse_problems(response)
+                yield response
+        except BrokenExchange as error:
+            raise unreachable(self._http.base_url, error) from error
+        except ServerBusy as busy:
+            raise busy.error from None
+
+    def _new_patience(self) -> Patience:
+        return Patience(
+            self._reconnect_timeout, self._backoff, self._notify, sleep=self._interrupted.wait
+        )
+
+    def _feed(
+        self, position: Position, connect: Callable[[], Response]
+    ) -> Generator[Event, None, None]:
+        return EventFeed(self._http.base_url, self._new_patience(), position, connect).events()
+
+    def _upload(self, path: str, submission: Submission) -> Response:
+        headers = {**_STREAM_HEADERS, "Accept": "*/*", "Idempotency-Key": submission.key}
+        return self._http.send("POST", path, headers=headers, body=Form(submission))
+
+    def _stream(self, position: Position, *, from_beginning: bool) -> Response:
+        headers = dict(_STREAM_HEADERS)
+        if position.last_id is not None:
+            headers["Last-Event-ID"] = position.last_id
+        query = urlencode({"from_beginning": "true" if from_beginning else "false"})
+        path = f"{_path_of(position.job_id or '')}/stream?{query}"
+        return self._http.send("GET", path, headers=headers)
+
+
+def _path_of(reference: str) -> str:
+    return f"/jobs/{quote(reference, safe='')}"
+
+
+def _next_page(response: Response) -> str | None:
+    found = _NEXT_PAGE.search(response.headers.get("link", ""))
+    # Only what it asks for counts: a server behind a proxy may not know its own address.
+    return urlsplit(found[1]).query if found else None
+
+
+def _job_id(response: Response) -> str:
+    job_id = _object(response).get("job_id")
+    if not isinstance(job_id, str):
+        raise _nonsense(response)
+    return job_id
+
+
+def _object(response: Response) -> JobDict:
+    content = _json(response)
+    if not isinstance(content, dict):
+        raise _nonsense(response)
+    return content
+
+
+def _array(response: Response) -> list[JobDict]:
+    content = _json(response)
+    if not isinstance(content, list):
+        raise _nonsense(response)
+    return content
+
+
+def _json(response: Response) -> object:
+    try:
+        return json.loads(response.read())
+    except ValueError:
+        raise _nonsense(response) from None
+
+
+def _nonsense(response: Response) -> ServerRefused:
+    return ServerRefused(
+        f"the answer of {response.url} makes no sense to this client",
+        hint="Is there really a Standby CI server at that address?",
+    )
