@@ -34,7 +34,7 @@ imports: ## Check who imports whom
 check: lint types imports ## All static checks
 
 bench: ## Measure against plain docker run (prints ratios)
-	@$(RUN) python -m bench
+	@$(RUN) python -m bench $(BENCH_ARGS)
 
 constraints: ## Write constraints.txt anew from pyproject.toml
 	@.venv/bin/uv pip compile --quiet pyproject.toml --all-extras --universal --generate-hashes \

@@ -1,52 +1,119 @@
-"""A server of the benchmark's own, ended with it."""
+"""A server of the benchmark's own, which leaves nothing on the engine when it ends."""
 
+import itertools
 import os
-import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
 import docker
+from docker.errors import APIError, NotFound
+
+from bench.ports import free_port
+
+CI = str(Path(sys.executable).with_name("ci"))
+
+_numbers = itertools.count(1)
+
+_STANDBY_PATIENCE = 3.0
+_QUIET_PATIENCE = 20.0
+_LOOK_EVERY = 0.02
+"""Seconds: how long a standby, and the end of clean-up, are waited for, and how often to look."""
+
+
+@dataclass(frozen=True)
+class BenchServer:
+    """A running server. Its containers have names that begin with ``namespace``."""
+
+    url: str
+    namespace: str
+    data: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the ``ci`` command needs to find it."""
+        return os.environ | {"CI_SERVER_URL": self.url}
+
+    def settle(self) -> None:
+        """Wait until the last job is cleared away and, if there is a pool, a standby stands by."""
+        self._wait_for(lambda jobs, _: jobs == 0, _QUIET_PATIENCE)
+        self._wait_for(lambda jobs, standbys: jobs == 0 and standbys > 0, _STANDBY_PATIENCE)
+
+    def wait_until_as_before(self, standbys: int) -> None:
+        """Wait until no job's container is left and as many standbys run as before."""
+        self._wait_for(lambda jobs, ready: jobs == 0 and ready >= standbys, _QUIET_PATIENCE)
+
+    def count(self) -> tuple[int, int]:
+        """Return how many containers jobs have, and how many standbys run."""
+        with closing(docker.APIClient()) as client:
+            found = client.containers(all=True, filters={"label": f"ci.namespace={self.namespace}"})
+        # By name: a standby that became a job's container keeps its label.
+        standbys = [each for each in found if f"{self.namespace}ci-standby-" in each["Names"][0]]
+        ready = [each for each in standbys if each["State"] == "running"]
+        return len(found) - len(standbys), len(ready)
+
+    def _wait_for(self, done: Callable[[int, int], bool], patience: float) -> None:
+        for _ in range(round(patience / _LOOK_EVERY)):
+            if done(*self.count()):
+                return
+            Event().wait(_LOOK_EVERY)
 
 
 @contextmanager
-def running_server(folder: Path, image: str, **settings: str) -> Iterator[str]:
-    """Yield the URL of a server with data under ``folder``."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = folder / "data"
-    data.mkdir(exist_ok=True)
+def running_server(folder: Path, image: str, **settings: str) -> Iterator[BenchServer]:
+    """Run a server with data in a new folder under ``folder``."""
+    number = next(_numbers)
+    namespace = f"bench{os.getpid()}x{number}_"
+    data = folder / f"data{number}"
+    data.mkdir()
+    server = BenchServer(f"http://127.0.0.1:{free_port()}", namespace, data)
     environment = os.environ | {
         "CI_DB_PATH": str(data / "ci_jobs.db"),
-        "CI_CONTAINER_PREFIX": f"bench{os.getpid()}_",
+        "CI_DATA_DIR": str(data),
+        "CI_CONTAINER_PREFIX": namespace,
         "CI_DEFAULT_IMAGE": image,
         **settings,
     }
-    ci = Path(sys.executable).with_name("ci")
-    command = [str(ci), "serve", "--host", "127.0.0.1", "--port", str(port)]
+    port = server.url.rpartition(":")[2]
+    command = [CI, "serve", "--host", "127.0.0.1", "--port", port]
     with (data / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}"
     try:
-        _wait_until_it_answers(url, process, data / "server.log")
-        yield url
+        _wait_until_it_answers(server.url, process, data / "server.log")
+        yield server
     finally:
-        process.terminate()
+        _end(process)
+        remove_all(f"ci.namespace={namespace}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
         process.wait()
-        _remove_network(environment["CI_CONTAINER_PREFIX"])
 
 
-def _remove_network(prefix: str) -> None:
-    client = docker.from_env()
-    for network in client.networks.list(filters={"label": f"ci.namespace={prefix}"}):
-        network.remove()
-    client.close()
+def remove_all(label: str) -> None:
+    """Remove every container, network and image that has ``label``."""
+    marked: dict[str, str | list[str] | bool] = {"label": label}
+    with closing(docker.from_env()) as client:
+        for container in client.containers.list(all=True, filters=marked, ignore_removed=True):
+            with suppress(NotFound, APIError):
+                container.remove(force=True, v=True)
+        for network in client.networks.list(filters=marked):
+            with suppress(NotFound):
+                network.remove()
+        for image in client.images.list(filters=marked):
+            with suppress(NotFound, APIError):
+                client.images.remove(str(image.id), force=True)
 
 
 def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

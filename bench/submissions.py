@@ -5,7 +5,8 @@ import sqlite3
 import uuid
 from pathlib import Path
 
-from bench.measure import Comparison, compare
+from bench.context import Context
+from bench.measure import Comparison, Side, compare, timed
 from ci_common.clock import SystemClock
 from ci_common.jobs import NewJob
 from ci_common.recipe import Recipe
@@ -18,19 +19,24 @@ PAYLOAD = b"x" * 20_000
 """Bytes of a stashed zip: a small project."""
 
 
-def durable_submissions(folder: Path, pairs: int) -> Comparison:
+def durable_submissions(context: Context) -> Comparison:
     """Time stash and row, as a submit writes them, against a bare FULL commit of such a row."""
     with asyncio.Runner() as runner:
-        repository = SQLiteJobRepository(folder / "submissions" / "ci_jobs.db")
+        repository = SQLiteJobRepository(context.folder / "submissions" / "ci_jobs.db")
         runner.run(repository.initialize())
-        bare = _bare_database(folder / "bare.db")
+        bare = _bare_database(context.folder / "bare.db")
+        ours = timed(lambda: runner.run(_submit_all(repository)))
+        theirs = timed(lambda: _insert_all(bare))
         try:
             return compare(
                 f"{BATCH} durable submissions",
-                ("stash with fsync, row, commit", lambda: runner.run(_submit_all(repository))),
-                ("bare SQLite, one FULL commit each", lambda: _insert_all(bare)),
-                pairs=pairs,
-                count=BATCH,
+                [
+                    Side("stash with fsync, row, commit", ours),
+                    Side("bare SQLite, one FULL commit each", theirs),
+                ],
+                pairs=context.pairs,
+                amount=BATCH,
+                unit="submissions",
             )
         finally:
             bare.close()

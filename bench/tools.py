@@ -1,0 +1,57 @@
+"""Other people's tools, in a folder that goes with the benchmark."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+_PATIENCE = 400.0
+"""Seconds an installation may take."""
+
+
+class Unavailable(Exception):
+    """A tool cannot run here; the text says why."""
+
+
+def require(*programs: str) -> None:
+    """Refuse to go on without ``programs``. Raises ``Unavailable``."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        raise Unavailable(f"it needs {', '.join(missing)}, which this machine does not have")
+
+
+def install(command: Sequence[str]) -> None:
+    """Run an installation, or a preparation. Raises ``Unavailable`` when it fails."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_PATIENCE, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Unavailable(str(error)) from error
+    if done.returncode != 0:
+        raise Unavailable(f"{' '.join(command)} fails: {(done.stdout + done.stderr)[-2000:]}")
+
+
+def git_project(folder: Path, name: str, text: str) -> Path:
+    """Make a git work tree with one committed file; return it."""
+    folder.mkdir()
+    (folder / name).write_text(text)
+    identity = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], [*identity, "commit", "-qm", "1"]):
+        install(["git", "-C", str(folder), *words])
+    return folder
+
+
+def run_in(folder: Path, command: Sequence[str], *, expect: str) -> None:
+    """Run a tool on a project.
+
+    Raises:
+        RuntimeError: it failed, or its output lacks ``expect``.
+
+    """
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0 or expect not in done.stdout:
+        raise RuntimeError(f"{command} exits {done.returncode}:\n{done.stdout}{done.stderr}")
