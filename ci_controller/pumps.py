@@ -90,11 +90,12 @@ class ThreadPump:
     def _run(self) -> None:
         try:
             for data in self._source:
-                if self._silent:
-                    self._announce()
                 if self._closed:
                     return
                 self._pass_on(data)
+                # After it: who is told that the output has begun finds it in the sink.
+                if self._silent:
+                    self._announce()
         finally:
             self._source.close()
 
