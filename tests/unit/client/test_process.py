@@ -96,6 +96,28 @@ with letting_go(Terminal(), lambda: os.kill(os.getpid(), signal.SIGINT) or "not 
         )
         assert (ended.returncode, ended.stderr) == (130, b"")
 
+    def test_one_that_came_just_before_a_read_is_noticed_all_the_same(self) -> None:
+        # The handler has run and the read begins: what the race leaves, without the race.
+        program = """
+import os, signal, sys
+from ci_client.interrupts import letting_go
+from ci_client.terminal import Terminal
+came = []
+signal.signal(signal.SIGINT, lambda *_: came.append(1))
+os.kill(os.getpid(), signal.SIGINT)
+reading, _ = os.pipe()
+with letting_go(Terminal(), lambda: "left"):
+    def nudge(*_):
+        if came:
+            raise KeyboardInterrupt
+    signal.signal(signal.SIGALRM, nudge)
+    os.read(reading, 1)
+"""
+        ended = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, timeout=PATIENCE
+        )
+        assert b"left" in ended.stderr
+
     @pytest.mark.parametrize("command", [("wait", "last"), ("logs", "last", "--follow")])
     def test_while_following_the_job_is_not_affected(
         self, script: Script, command: tuple[str, ...]
