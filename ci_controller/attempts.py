@@ -221,9 +221,7 @@ class Attempts:
     async def _stay(self, job: Job, log: JobLog, pump: OutputPump) -> Result:
         """Pump until the container has ended; return the verdict."""
         ended = await self._pump_to_end(job, log, pump)
-        row = await self.repository.get(job.id)
-        if row.attempt != job.attempt:
-            raise AttemptLost
+        row = await self._current(job)
         if row.stop_reason is None and self._took_the_engine(job, ended):
             raise AttemptFault("the container engine stopped while the job was running")
         if child_was_killed(ended):
@@ -246,13 +244,19 @@ class Attempts:
             if ended is not None:
                 return ended
             # The stream broke off under a living container: take it up where we are.
-            pump = await self._follow_again(job, log)
+            pump = await self._follow(await self._current(job), log)
 
-    async def _follow_again(self, job: Job, log: JobLog) -> OutputPump:
+    async def _current(self, job: Job) -> Job:
+        """Return the job's row as it is now, with what was recorded since the claim.
+
+        Raises:
+            AttemptLost: it is at another attempt.
+
+        """
         row = await self.repository.get(job.id)
         if row.attempt != job.attempt:
             raise AttemptLost
-        return await self._follow(row, log)
+        return row
 
     async def _finish(self, job: Job, result: Result) -> None:
         if result.reason is EndReason.INFRA_ERROR:
