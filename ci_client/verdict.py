@@ -1,13 +1,19 @@
 """A job's end in one line."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from __future__ import annotations
 
 from ci_client.exits import reason_of
-from ci_client.terminal import Terminal, duration, printable
+from ci_client.terminal import duration, printable
 
-Again = Callable[..., str]
-"""Turns the words of a command into a line that can be typed."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from ci_client.terminal import Terminal
+
+    Again = Callable[..., str]
+    """Turns the words of a command into a line that can be typed."""
 
 
 def verdict_line(
@@ -38,10 +44,12 @@ def state_of(job: Mapping[str, Any]) -> str:
 
 def seconds_of(job: Mapping[str, Any]) -> float | None:
     """Return how many seconds a job ran, None while it has not ended or if it never ran."""
-    from ci_common.clock import parse_utc
+    from datetime import datetime
 
     start, end = job.get("start_time"), job.get("end_time")
-    return (parse_utc(end) - parse_utc(start)).total_seconds() if start and end else None
+    if not start or not end:
+        return None
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
 
 
 def _failed(complete: Mapping[str, Any]) -> str:

@@ -9,8 +9,9 @@ takes it up again.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,35 +22,22 @@ from ci_common.errors import (
     ContainerGone,
     EngineError,
     EngineUnavailable,
+    ImageMissing,
 )
-from ci_common.executor import ContainerExit, Executor, OutputPump
+from ci_common.executor import Executor, OutputPump
 from ci_common.jobs import EndReason, Job, JobRepository, Result
 from ci_common.signals import Signals, job_topic
+from ci_controller.arrivals import Arrivals
+from ci_controller.container_life import AttemptFault, AttemptLost, ContainerLife
 from ci_controller.job_log import JobLog
-from ci_controller.job_script import render_environment, render_job_script
+from ci_controller.job_script import render_environment
+from ci_controller.preparing import Place, Preparer
 from ci_controller.settings import ControllerSettings
-from ci_controller.standby import StandbyPool
-from ci_controller.verdict import CHILD_KILLED_NOTE, child_was_killed, died_with_engine, judge
-from ci_controller.workspace import tar_project
+from ci_controller.snapshots import Snapshots
+from ci_controller.verdict import judge
+from ci_controller.workspace import ProjectTar
 
 _log = logging.getLogger(__name__)
-
-
-class AttemptLost(Exception):
-    """The job is not running this attempt any more: someone else decided."""
-
-
-class AttemptFault(Exception):
-    """The attempt came to nothing through no fault of the job.
-
-    ``charged`` faults count against the job's ``max_attempts``; one that our
-    own crash brought about does not.
-    """
-
-    def __init__(self, detail: str, *, charged: bool = True) -> None:
-        self.detail = detail
-        self.charged = charged
-        super().__init__(detail)
 
 
 @dataclass(slots=True)
@@ -66,20 +54,21 @@ class Attempts:
     signals: Signals
     clock: Clock
     settings: ControllerSettings
-    standbys: StandbyPool
-    launching: asyncio.Semaphore
-    started: Callable[[], None]
-    """Called when a job has got into its container, or has failed to."""
-    on_their_way: set[str] = field(default_factory=set)
-    """Ids of jobs that are being brought into a container."""
-    _engine_was_away: set[str] = field(default_factory=set)
+    life: ContainerLife
+    snapshots: Snapshots
+    preparer: Preparer
+    arrivals: Arrivals
 
     async def start(self, job: Job, *, discard: bool = False) -> None:
         """Start a claimed job and stay with it to its result.
 
         ``discard`` first removes what a former process left under its name.
         """
-        await self._settle(job, self._run_new(job, discard=discard))
+        self.arrivals.begin(job.id)
+        try:
+            await self._settle(job, self._run_new(job, discard=discard))
+        finally:
+            self.arrivals.end(job.id)
 
     async def adopt(self, job: Job) -> None:
         """Take up a container found after a crash, and stay with it to its result."""
@@ -92,6 +81,7 @@ class Attempts:
     async def stop(self, job: Job, reason: EndReason) -> None:
         """Stop a running attempt; whoever stays with it writes the result."""
         if await self.repository.record_stop(job.id, attempt=job.attempt, reason=reason):
+            self.snapshots.wake(job.id)
             await self.executor.stop(self._name(job), grace=self.settings.stop_grace)
 
     def _name(self, job: Job) -> str:
@@ -108,7 +98,7 @@ class Attempts:
             await self._finish(job, outcome)
         else:
             await self._give_back(job, outcome)
-        self._engine_was_away.discard(job.id)
+        self.life.engine_was_away.discard(job.id)
         await self._clean_up(job)
 
     async def _stopped_anyway(self, job: Job) -> Result | None:
@@ -141,7 +131,7 @@ class Attempts:
         match error:
             case EngineUnavailable():
                 _log.warning("job %s: %s Looking again later.", job.id, error.detail)
-                self._engine_was_away.add(job.id)
+                self.life.engine_was_away.add(job.id)
                 return None
             case ContainerGone():
                 return AttemptFault("the container vanished")
@@ -151,52 +141,65 @@ class Attempts:
 
     async def _run_new(self, job: Job, *, discard: bool) -> Result:
         with JobLog(self.repository.logs, job, self.signals, new_attempt=True) as log:
-            self.on_their_way.add(job.id)
-            try:
-                pump = await self._feed(job, log, discard=discard)
-            except EngineUnavailable as error:
-                raise AttemptFault(error.detail) from error
-            finally:
-                self.on_their_way.discard(job.id)
-                self.started()
+            place = await self._place(job, log, discard=discard)
+            if isinstance(place, Result):
+                return place
+            with _fault_if_unavailable():
+                pump = await self._feed(job, log, place)
+            self.arrivals.fed(job.id)
+            if place.key:
+                await self.snapshots.used(place.key)
             return await self._stay(job, log, pump)
 
-    async def _feed(self, job: Job, log: JobLog, *, discard: bool) -> OutputPump:
-        name = self._name(job)
+    async def _place(self, job: Job, log: JobLog, *, discard: bool) -> Place | Result:
+        """Return where a job is to run, or how it ended on the way there."""
         if not Path(job.zip_path).is_file():  # noqa: ASYNC240 -- one stat
             raise ContainerFailed("the job's stashed project is missing", hint="Submit it again.")
-        if discard:
-            await self.executor.remove(name)
-        spec = self.settings.defaults.spec(job.recipe)
-        if not await self.standbys.take(name, spec):
-            async with self.launching:
-                await self.executor.launch(name, spec)
+        with _fault_if_unavailable():
+            place = await self.preparer.find(job, discard=discard)
+        # Not so while dependencies are being installed: that goes on without us.
+        return place or await self.preparer.prepare(job, log)
+
+    async def _feed(self, job: Job, log: JobLog, place: Place) -> OutputPump:
+        name = self._name(job)
+        if not place.entered:
+            await self._enter(job, place)
         if not await self.repository.record_container(
             job.id, attempt=job.attempt, container=name, log_base=log.size
         ):
             raise AttemptLost
-        env = self.settings.defaults.env
-        script = render_job_script(job.recipe)
-        tar = tar_project(job.zip_path, script, render_environment(job.recipe, env))
+        environment = render_environment(job.recipe, self.settings.defaults.env)
+        tar = ProjectTar(job.zip_path, place.script, environment)
         pump = await self.executor.feed(name, tar, log.sink)
         if not await self.repository.record_fed(job.id, attempt=job.attempt):
             await pump.close()
             raise AttemptLost
         return pump
 
+    async def _enter(self, job: Job, place: Place) -> None:
+        with self.snapshots.starting(place.key):
+            try:
+                await self.life.enter(job, place.spec)
+            except ImageMissing as error:
+                if not place.key:
+                    raise
+                # Somebody removed it behind our back: the next attempt finds that out.
+                detail = "its dependencies are not kept any more"
+                raise AttemptFault(detail, charged=False) from error
+
     async def _run_found(self, job: Job) -> Result:
         if not job.fed and not await self._was_fed(job):
             detail = "the server stopped while the job was being started"
             raise AttemptFault(detail, charged=False)
         with JobLog(self.repository.logs, job, self.signals) as log:
-            return await self._stay(job, log, await self._follow(job, log))
+            return await self._stay(job, log, await self.life.follow(job, log))
 
     async def _was_fed(self, job: Job) -> bool:
         """Find out whether a container reached its job script before our crash.
 
-        The script writes before it does anything else, and an input that was
-        cut ends the container without running it. So: output means fed; none
-        by the time the container has ended means not fed.
+        The script writes before it does anything else. So: output means fed;
+        none after a while, or by the time the container has ended, means not
+        fed: it waits for the rest of its input, which nobody will send.
         """
         name = self._name(job)
         if not await self.executor.has_output(name):
@@ -210,53 +213,13 @@ class Attempts:
         return True
 
     async def _stop_if_silent(self, name: str) -> None:
-        # It was never attached to, so its input stays open for ever.
         if not await self.executor.has_output(name):
             await self.executor.stop(name, grace=0)
 
-    async def _follow(self, job: Job, log: JobLog) -> OutputPump:
-        skip = max(0, log.size - job.log_base)
-        return await self.executor.follow(self._name(job), log.sink, skip=skip)
-
     async def _stay(self, job: Job, log: JobLog, pump: OutputPump) -> Result:
         """Pump until the container has ended; return the verdict."""
-        ended = await self._pump_to_end(job, log, pump)
-        row = await self._current(job)
-        if row.stop_reason is None and self._took_the_engine(job, ended):
-            raise AttemptFault("the container engine stopped while the job was running")
-        if child_was_killed(ended):
-            log.note(CHILD_KILLED_NOTE)
-        if row.stop_reason is EndReason.TIMED_OUT:
-            limit = self.settings.defaults.timeout_of(job.recipe)
-            log.note(f"Stopped: the job took longer than its time limit of {limit:g} s.")
-        return judge(job.recipe, ended, row.stop_reason)
-
-    def _took_the_engine(self, job: Job, ended: ContainerExit) -> bool:
-        return job.id in self._engine_was_away and died_with_engine(ended)
-
-    async def _pump_to_end(self, job: Job, log: JobLog, pump: OutputPump) -> ContainerExit:
-        while True:
-            try:
-                await pump.wait()
-            finally:
-                await pump.close()
-            ended = await self.executor.wait_exit(self._name(job), timeout=self.settings.exit_grace)
-            if ended is not None:
-                return ended
-            # The stream broke off under a living container: take it up where we are.
-            pump = await self._follow(await self._current(job), log)
-
-    async def _current(self, job: Job) -> Job:
-        """Return the job's row as it is now, with what was recorded since the claim.
-
-        Raises:
-            AttemptLost: it is at another attempt.
-
-        """
-        row = await self.repository.get(job.id)
-        if row.attempt != job.attempt:
-            raise AttemptLost
-        return row
+        ended, stop_reason = await self.life.to_its_end(job, log, pump)
+        return judge(job.recipe, ended, stop_reason)
 
     async def _finish(self, job: Job, result: Result) -> None:
         if result.reason is EndReason.INFRA_ERROR:
@@ -300,9 +263,19 @@ class Attempts:
             await self.executor.remove(self._name(job))
         except EngineError as error:
             _log.warning("job %s: container not removed yet: %s", job.id, error.detail)
+        self.snapshots.job_ended()
         row = await self.repository.get(job.id)
         if row.status.ended:
             await asyncio.to_thread(self.repository.stash.remove, job.zip_path)
+
+
+@contextmanager
+def _fault_if_unavailable() -> Iterator[None]:
+    """Have an engine that does not answer be a fault of the attempt: nothing has run yet."""
+    try:
+        yield
+    except EngineUnavailable as error:
+        raise AttemptFault(error.detail) from error
 
 
 def _explain(error: EngineError) -> str:

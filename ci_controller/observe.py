@@ -16,12 +16,12 @@ from ci_controller.settings import ControllerSettings
 class Work:
     """What this process has in hand: ids of jobs that tasks work at, and that are being stopped.
 
-    ``starting``: whether one of them is on its way into a container.
+    ``arriving``: whether one of them is on its way into a container, or has just got there.
     """
 
     busy: frozenset[str] = frozenset()
     stopping: frozenset[str] = frozenset()
-    starting: bool = False
+    arriving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ async def observe(
         containers=containers,
         busy=work.busy,
         stopping=work.stopping,
-        starting=work.starting,
+        arriving=work.arriving,
         timeouts={job.id: settings.defaults.timeout_of(job.recipe) for job in running},
         capacity=settings.max_running,
         orphan_grace=settings.orphan_grace,

@@ -23,7 +23,7 @@ class Snapshot:
     containers belong to, by id. ``busy``: ids of jobs that a task of this
     process works at. ``stopping``: of those, the ones being stopped.
     ``timeouts``: seconds an attempt may take, by id of a running job.
-    ``starting``: whether a job is on its way into a container.
+    ``arriving``: whether a job is on its way into a container, or has just got there.
     """
 
     now: Moment
@@ -35,7 +35,7 @@ class Snapshot:
     stopping: frozenset[str] = frozenset()
     timeouts: Mapping[str, float] = field(default_factory=dict)
     standbys: StandbyView = field(default_factory=StandbyView)
-    starting: bool = False
+    arriving: bool = False
     capacity: int = 1
     orphan_grace: float = 60.0
 
@@ -109,7 +109,7 @@ def plan(snapshot: Snapshot) -> list[Action]:
         *_clear(snapshot, snapshot.containers),
         *_time_out(snapshot, found),
         *starts,
-        *_stand_by(snapshot, snapshot.containers, busy=bool(starts) or snapshot.starting),
+        *_stand_by(snapshot, snapshot.containers, busy=bool(starts) or snapshot.arriving),
     ]
 
 

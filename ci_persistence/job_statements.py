@@ -32,8 +32,9 @@ def _note(assignments: str) -> str:
 
 CLAIM = _move(
     Change.CLAIM,
-    "attempt = attempt + 1, container = NULL, fed = 0, stop_reason = NULL, hold_until = NULL,"
-    " started_wall = :started_wall, started_uptime = :started_uptime, started_boot = :started_boot",
+    "attempt = attempt + 1, preparing = NULL, container = NULL, fed = 0, stop_reason = NULL,"
+    " hold_until = NULL, started_wall = :started_wall, started_uptime = :started_uptime,"
+    " started_boot = :started_boot",
 )
 FINISH = _move(
     Change.FINISH,
@@ -45,6 +46,7 @@ REQUEUE = _move(
     "faults = faults + :charged, detail = :detail, hold_until = :hold_until,"
     " started_wall = NULL, started_uptime = NULL, started_boot = NULL",
 )
+RECORD_PREPARING = _note("preparing = :key, log_base = :log_base")
 RECORD_CONTAINER = _note("container = :container, log_base = :log_base")
 RECORD_FED = _note("fed = 1")
 RECORD_STOP = _note("stop_reason = coalesce(stop_reason, :reason)")
