@@ -238,7 +238,13 @@ class Engine:
 
     def snapshots(self) -> list:
         """Return the images that installed dependencies are kept in."""
-        return self.client.images.list(filters={"label": f"ci.namespace={self.namespace}"})
+        wanted = {"label": f"ci.namespace={self.namespace}"}
+        found = []
+        # The SDK's own list fails when one is removed before it is looked at.
+        for entry in self.client.api.images(filters=wanted):
+            with contextlib.suppress(docker.errors.ImageNotFound):
+                found.append(self.client.images.get(entry["Id"]))
+        return found
 
     def clear(self) -> None:
         """Remove what the servers left, when none of them lives any more."""
