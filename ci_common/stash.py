@@ -7,7 +7,11 @@ from typing import Protocol
 
 
 class Upload(Protocol):
-    """A zip on its way in, in a temporary file. Used from one thread at a time."""
+    """A zip on its way in, in a temporary file. Used from one thread at a time.
+
+    Until it is let go of by ``discard``, no sweep takes its file: let go when
+    the row that explains it is stored.
+    """
 
     path: str
     size: int
@@ -29,7 +33,7 @@ class Upload(Protocol):
         ...
 
     def discard(self) -> None:
-        """Delete the temporary file. Idempotent; does nothing after ``commit``."""
+        """Let go of the file, and delete it if it was not committed. Idempotent."""
         ...
 
 
@@ -46,8 +50,8 @@ class Stash(Protocol):
         """Begin an upload. Raises ``StorageFull``."""
         ...
 
-    def keep_tree(self, job_id: str, content: bytes) -> str:
-        """Write a job's tree, durably; return its path. Raises ``StorageFull``."""
+    def keep_tree(self, job_id: str, content: bytes) -> Upload:
+        """Write a job's tree, durably; return it, to be let go of. Raises ``StorageFull``."""
         ...
 
     def remove(self, path: str) -> None:
@@ -55,7 +59,7 @@ class Stash(Protocol):
         ...
 
     def stashed(self, *, older_than: datetime) -> Iterable[str]:
-        """Yield the job ids of zips and trees written before ``older_than``."""
+        """Yield the job ids of zips and trees let go of and written before ``older_than``."""
         ...
 
     def remove_job(self, job_id: str) -> None:
@@ -67,7 +71,7 @@ class Stash(Protocol):
         ...
 
     def kept_packs(self, *, older_than: datetime) -> Collection[int]:
-        """Return the packs whose files were written before ``older_than``."""
+        """Return the packs whose files were let go of and written before ``older_than``."""
         ...
 
     def remove_pack(self, pack: int) -> None:
@@ -75,5 +79,5 @@ class Stash(Protocol):
         ...
 
     def sweep_uploads(self, *, older_than: datetime) -> int:
-        """Delete temporary files last written before ``older_than``; return how many."""
+        """Delete temporary files let go of and last written before ``older_than``; count them."""
         ...

@@ -3,15 +3,19 @@
 A job's is ``<stash>/<job_id>.zip``, or ``.tree`` with contents in packs; a pack
 is ``<packs>/<number>.zip``. A file gets its final name only when all of it is
 on disk, so what has one is always whole. What a crash leaves in any folder
-belongs to no row and is swept by age.
+belongs to no row and is swept by age. Until an upload is let go of its file is
+locked, with a lock that ends with the process: no sweep of any process takes a
+file whose row is still to come, however old the file is or seems.
 """
 
+import fcntl
 import hashlib
+import io
 import os
 import re
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -25,19 +29,18 @@ DEFAULT_MAX_UPLOAD_BYTES = 512 * 1024 * 1024
 _SUFFIX = ".zip"
 _JOB_SUFFIXES = (_SUFFIX, TREE_SUFFIX)
 _PACK = re.compile(r"[0-9a-f]{16}\.zip")
-_NO_FILE = -1
 
 
 class FileUpload:
     """A zip on its way in (see ``Upload``). After any error its temporary file is gone."""
 
     def __init__(
-        self, fd: int, path: Path, stash_folder: Path, packs_folder: Path, max_bytes: int
+        self, file: io.FileIO, path: Path, stash_folder: Path, packs_folder: Path, max_bytes: int
     ) -> None:
         self.path = str(path)
         self.size = 0
-        self._fd = fd
-        self._temporary = path
+        self._file = file
+        self._temporary: Path | None = path
         self._stash_folder = stash_folder
         self._packs_folder = packs_folder
         self._max_bytes = max_bytes
@@ -60,7 +63,7 @@ class FileUpload:
         with self._discarding():
             rest = memoryview(data)
             while rest:
-                rest = rest[os.write(self._fd, rest) :]
+                rest = rest[os.write(self._file.fileno(), rest) :]
         self._hash.update(data)
         self.size += len(data)
 
@@ -89,14 +92,15 @@ class FileUpload:
         return self._commit_as(self._packs_folder / pack_name(pack))
 
     def _commit_as(self, final: Path) -> str:
+        temporary = Path(self.path)
         with self._discarding():
             # Bytes before name: a crash in between leaves a temporary file, never half a zip.
-            os.fsync(self._fd)
-            self._temporary.rename(final)
-            self._release()
+            os.fsync(self._file.fileno())
+            temporary.rename(final)
+            self._temporary = None
             try:
                 fsync_folder(final.parent)
-                fsync_folder(self._temporary.parent)
+                fsync_folder(temporary.parent)
             except OSError:
                 final.unlink(missing_ok=True)
                 raise
@@ -104,14 +108,11 @@ class FileUpload:
         return self.path
 
     def discard(self) -> None:
-        """Delete the temporary file. Idempotent; does nothing after ``commit``."""
-        if self._fd != _NO_FILE:
-            self._release()
-            self._temporary.unlink(missing_ok=True)
-
-    def _release(self) -> None:
-        fd, self._fd = self._fd, _NO_FILE
-        os.close(fd)
+        """Let go of the file, and delete it if it was not committed. Idempotent."""
+        temporary, self._temporary = self._temporary, None
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        self._file.close()
 
     @contextmanager
     def _discarding(self) -> Iterator[None]:
@@ -139,25 +140,27 @@ class FileStash:
         """Begin an upload. Raises ``StorageFull``."""
         return self._new_file(self._max_bytes)
 
-    def keep_tree(self, job_id: str, content: bytes) -> str:
-        """Write a job's tree, durably; return its path. Raises ``StorageFull``."""
-        file = self._new_file(len(content))
+    def keep_tree(self, job_id: str, content: bytes) -> FileUpload:
+        """Write a job's tree, durably; return it, to be let go of. Raises ``StorageFull``."""
+        upload = self._new_file(len(content))
         try:
-            file.write(content)
-            return file.commit_tree(job_id)
-        finally:
-            file.discard()
+            upload.write(content)
+            upload.commit_tree(job_id)
+        except BaseException:
+            upload.discard()
+            raise
+        return upload
 
     def _new_file(self, max_bytes: int) -> FileUpload:
         try:
             ensure_folder(self._tmp_folder)
             ensure_folder(self._stash_folder)
-            fd, name = tempfile.mkstemp(dir=self._tmp_folder, prefix="upload-", suffix=_SUFFIX)
+            file, path = _new_locked_file(self._tmp_folder)
         except OSError as error:
             if is_disk_full(error):
                 raise _no_room() from error
             raise
-        return FileUpload(fd, Path(name), self._stash_folder, self.packs_folder, max_bytes)
+        return FileUpload(file, path, self._stash_folder, self.packs_folder, max_bytes)
 
     def remove(self, path: str) -> None:
         """Delete a job's zip or tree. Succeeds when it is gone.
@@ -175,9 +178,9 @@ class FileStash:
             job_file(self._stash_folder, job_id, suffix).unlink(missing_ok=True)
 
     def stashed(self, *, older_than: datetime) -> Iterable[str]:
-        """Yield the job ids of zips and trees written before ``older_than``."""
+        """Yield the job ids of zips and trees let go of and written before ``older_than``."""
         for path in _files_before(self._stash_folder, older_than):
-            if path.suffix in _JOB_SUFFIXES:
+            if path.suffix in _JOB_SUFFIXES and not _is_held(path):
                 yield path.stem
 
     def lost_packs(self, packs: Collection[int]) -> Collection[int]:
@@ -185,21 +188,54 @@ class FileStash:
         return {pack for pack in packs if not (self.packs_folder / pack_name(pack)).is_file()}
 
     def kept_packs(self, *, older_than: datetime) -> Collection[int]:
-        """Return the packs whose files were written before ``older_than``."""
+        """Return the packs whose files were let go of and written before ``older_than``."""
         found = _files_before(self.packs_folder, older_than)
-        return {int(path.stem, 16) for path in found if _PACK.fullmatch(path.name)}
+        packs = [path for path in found if _PACK.fullmatch(path.name)]
+        return {int(path.stem, 16) for path in packs if not _is_held(path)}
 
     def remove_pack(self, pack: int) -> None:
         """Delete the file of a pack. Succeeds when it is gone."""
         (self.packs_folder / pack_name(pack)).unlink(missing_ok=True)
 
     def sweep_uploads(self, *, older_than: datetime) -> int:
-        """Delete temporary files last written before ``older_than``; return how many."""
-        count = 0
-        for path in _files_before(self._tmp_folder, older_than):
-            path.unlink(missing_ok=True)
-            count += 1
-        return count
+        """Delete temporary files let go of and last written before ``older_than``; count them."""
+        return sum(
+            _unlink_unless_held(path) for path in _files_before(self._tmp_folder, older_than)
+        )
+
+
+def _new_locked_file(folder: Path) -> tuple[io.FileIO, Path]:
+    while True:
+        fd, name = tempfile.mkstemp(dir=folder, prefix="upload-", suffix=_SUFFIX)
+        file = io.FileIO(fd, "wb")
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.fstat(fd).st_nlink:
+            return file, Path(name)
+        file.close()  # a sweep had it before it was locked
+
+
+def _is_held(path: Path) -> bool:
+    """Return whether an upload of any process holds the file."""
+    with suppress(FileNotFoundError), path.open("rb", buffering=0) as file:
+        return not _lock(file)
+    return False
+
+
+def _unlink_unless_held(path: Path) -> bool:
+    """Delete the file if no upload holds it; return whether that was done."""
+    with suppress(FileNotFoundError), path.open("rb", buffering=0) as file:
+        if _lock(file):
+            path.unlink()
+            return True
+    return False
+
+
+def _lock(file: io.FileIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _files_before(folder: Path, moment: datetime) -> list[Path]:

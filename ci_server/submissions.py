@@ -74,9 +74,9 @@ class Submissions:
                 return await self._accept_tree(self.trees, request, form, upload, key)
             job_id = str(uuid.uuid4())
             stashed = await asyncio.to_thread(self._stash, form, upload, job_id)
+            return await self._store(self._new_job(job_id, stashed, form, key))
         finally:
             upload.discard()
-        return await self._store(self._new_job(job_id, stashed, form, key))
 
     async def _accept_tree(
         self,
@@ -95,16 +95,21 @@ class Submissions:
         for _ in range(_LOOKS):
             with suppress(PacksGone):
                 stashed = await trees.build(scope, manifest, job_id, command)
-                return await self._store(self._new_job(job_id, stashed, form, key))
+                try:
+                    return await self._store(self._new_job(job_id, stashed, form, key))
+                finally:
+                    stashed.upload.discard()
         raise StorageBusy("files of the manifest are being cleared away; try again in a moment")
 
     def _stash(self, form: UploadForm, upload: Upload, job_id: str) -> Stashed:
         command, _ = form.command, form.project
         form.flush()
         summary = check_zip(upload.path, self.limits, collect=wanted_files)
+        recipe = detect(summary.names, summary.collected, command)
+        upload.commit(job_id)
         return Stashed(
-            recipe=detect(summary.names, summary.collected, command),
-            path=upload.commit(job_id),
+            upload=upload,
+            recipe=recipe,
             size=upload.size,
             sha256=upload.sha256(),
         )
@@ -113,7 +118,7 @@ class Submissions:
         return NewJob(
             id=job_id,
             recipe=stashed.recipe,
-            zip_path=stashed.path,
+            zip_path=stashed.upload.path,
             zip_size=stashed.size,
             zip_sha256=stashed.sha256,
             created=self.clock.now(),

@@ -38,9 +38,12 @@ _PACKS_FROM_STASH = "../packs"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stashed:
-    """A project that is safe on disk, as a zip or as a tree that reads from ``packs``."""
+    """A project that is safe on disk, as a zip or as a tree that reads from ``packs``.
 
-    path: str
+    ``upload`` keeps it from being swept, until it is let go of.
+    """
+
+    upload: Upload
     size: int
     sha256: str
     recipe: Recipe
@@ -84,7 +87,7 @@ class Trees:
     async def build(
         self, scope: bytes, manifest: Manifest, job_id: str, command: tuple[str, ...] | None
     ) -> Stashed:
-        """Return the tree of a manifest, durably on disk.
+        """Return the tree of a manifest, durably on disk and to be let go of.
 
         Raises:
             BlobsMissing: not all contents are here.
@@ -122,7 +125,7 @@ class Trees:
         recipe = detect(archive.paths, self._collect(archive), command)
         content = encode_tree(manifest, places, _PACKS_FROM_STASH)
         return Stashed(
-            path=self.repository.stash.keep_tree(job_id, content),
+            upload=self.repository.stash.keep_tree(job_id, content),
             size=len(content),
             sha256=manifest.sha256,
             recipe=recipe,

@@ -11,7 +11,10 @@ import pytest
 
 from ci_common.project_tree import open_project
 from ci_common.project_zip import ZipLimits, collect_files
+from ci_common.stash import Upload
+from ci_controller.sweep import sweep, sweep_packs
 from tests.contract.http_harness import running_server
+from tests.fakes.clock import FakeClock
 from tests.fakes.manifests import SCOPE, link_row, manifest, manifest_of, pack, row, sha256
 from tests.fakes.zips import build, file
 from tests.waiting import eventually
@@ -228,17 +231,39 @@ def test_a_pack_that_goes_while_the_tree_is_written_is_asked_for(server, monkeyp
     stash = server.parts.repository.stash
     keep_tree = stash.keep_tree
 
-    def sweep_meanwhile(job_id: str, content: bytes) -> str:
-        path = keep_tree(job_id, content)
+    def sweep_meanwhile(job_id: str, content: bytes) -> Upload:
+        tree = keep_tree(job_id, content)
         for pack_ in server.call(blobs.packs()):
             assert server.call(blobs.drop(pack_))
             stash.remove_pack(pack_.id)
-        return path
+        return tree
 
     monkeypatch.setattr(stash, "keep_tree", sweep_meanwhile)
     problem = refused(send(server, text), 409, "blobs_missing")
     assert problem["missing"] == [[0, 2]]
     assert left(server) == {"tmp": 0, "stash": 1, "packs": 0}
+
+
+@pytest.mark.parametrize("row_of", ["the tree", "the pack"])
+def test_a_sweep_takes_nothing_whose_row_is_still_to_come(server, monkeypatch, row_of):
+    repository = server.parts.repository
+    store, name = {
+        "the tree": (repository, "add"),
+        "the pack": (repository.blobs, "add_pack"),
+    }[row_of]
+    real, swept = getattr(store, name), []
+
+    async def sweep_first(*arguments):
+        late = FakeClock()
+        late.jump_wall(10**9)
+        swept.append(await sweep(repository, late, grace=0))
+        swept.append(await sweep_packs(repository, late, grace=0, budget=10**9, age=10**10))
+        return await real(*arguments)
+
+    monkeypatch.setattr(store, name, sweep_first)
+    job_id = accepted(send(server, manifest_of(FILES), pack(*FILES.values())))
+    assert swept == [0, 0]
+    assert contents(server, job_id) == FILES
 
 
 def test_a_job_lets_go_of_its_packs_when_it_ends(server):

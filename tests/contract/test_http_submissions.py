@@ -8,7 +8,9 @@ import httpx2
 import pytest
 
 from ci_common.jobs import EndReason, Result
+from ci_controller.sweep import sweep
 from tests.contract.http_harness import PROJECT, Reader, passing, running_server, text_of
+from tests.fakes.clock import FakeClock
 from tests.fakes.zips import honest_zip
 from tests.waiting import eventually
 
@@ -102,6 +104,22 @@ def test_the_stashed_zip_is_what_was_sent(idle):
     job = idle.job(idle.submit(zipped))
     assert Path(job.zip_path).read_bytes() == zipped
     assert job.zip_size == len(zipped)
+
+
+def test_a_sweep_does_not_take_a_zip_whose_row_is_still_to_come(idle, monkeypatch):
+    repository = idle.parts.repository
+    add, swept = repository.add, []
+
+    async def sweep_first(new):
+        late = FakeClock()
+        late.jump_wall(10**9)
+        swept.append(await sweep(repository, late, grace=0))
+        return await add(new)
+
+    monkeypatch.setattr(repository, "add", sweep_first)
+    job_id = idle.post("/submit-async").json()["job_id"]
+    assert swept == [0]
+    assert Path(idle.job(job_id).zip_path).read_bytes() == PROJECT
 
 
 def test_a_repeated_submission_is_the_first_job(idle):

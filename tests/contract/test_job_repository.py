@@ -265,6 +265,7 @@ async def test_zips_and_logs_are_kept_under_the_data_directory(repository):
     upload = repository.stash.new_upload()
     upload.write(b"zip")
     path = upload.commit(job_id)
+    upload.discard()
     assert path == str(repository.data_dir / "stash" / f"{job_id}.zip")
 
     writer = repository.logs.open(job_id)

@@ -62,6 +62,7 @@ class World:
         upload.write(honest_zip(files))
         path = upload.commit(job.id)
         stored, _ = await self.repository.add(new_job(id=job.id, zip_path=path, **overrides))
+        upload.discard()
         return stored
 
     async def job(self, job: Job) -> Job:

@@ -81,6 +81,7 @@ async def stored(repository, number: int, *, size: int = 100, used=NOW) -> None:
     upload = repository.stash.new_upload()
     upload.write(bytes(size))
     upload.commit_pack(number)
+    upload.discard()
     place = Place(number, 0, 1, 1, 0, 0)
     blobs = {number.to_bytes(32, "big"): place}
     await repository.blobs.add_pack(SCOPE, number, size, blobs, used)
@@ -122,6 +123,7 @@ async def test_a_pack_that_a_submission_takes_meanwhile_stays(repository, monkey
 async def test_a_crash_between_file_and_row_leaves_what_is_swept_after_a_while(repository):
     upload = repository.stash.new_upload()
     upload.commit_pack(7)
+    upload.discard()
     path = repository.stash.packs_folder / f"{7:016x}.zip"
     os.utime(path, (NOW.timestamp() - 59,) * 2)
     assert await swept(repository, budget=10**9) == 0
@@ -131,8 +133,9 @@ async def test_a_crash_between_file_and_row_leaves_what_is_swept_after_a_while(r
 
 
 async def test_a_crash_between_tree_and_row_leaves_what_is_swept_after_a_while(repository):
-    path = repository.stash.keep_tree("550e8400-e29b-41d4-a716-446655440000", b"tree")
-    os.utime(path, (NOW.timestamp() - 61,) * 2)
+    tree = repository.stash.keep_tree("550e8400-e29b-41d4-a716-446655440000", b"tree")
+    tree.discard()
+    os.utime(tree.path, (NOW.timestamp() - 61,) * 2)
     assert await sweep(repository, CLOCK, grace=60) == 1
     assert list(repository.stash.stashed(older_than=NOW.replace(year=2100))) == []
 

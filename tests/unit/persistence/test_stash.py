@@ -1,8 +1,10 @@
 """Zips: whole under their final name or not there, and nothing left behind."""
 
+import gc
 import hashlib
 import os
 import stat
+import tempfile
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +16,9 @@ from ci_persistence.stash import FileStash
 from tests.unit.persistence.processes import run_python
 
 JOB = "0b1c2d3e-0000-4000-8000-000000000001"
+OTHER = "0b1c2d3e-0000-4000-8000-000000000002"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+FAR = NOON.replace(year=2100)
 
 
 @pytest.fixture
@@ -25,7 +29,9 @@ def stash(tmp_path: Path) -> FileStash:
 def stashed(stash: FileStash, job_id: str = JOB, content: bytes = b"zip") -> Path:
     upload = stash.new_upload()
     upload.write(content)
-    return Path(upload.commit(job_id))
+    path = Path(upload.commit(job_id))
+    upload.discard()
+    return path
 
 
 def files(folder: Path) -> list[str]:
@@ -46,6 +52,7 @@ def test_an_upload_becomes_the_zip_of_its_job(stash, tmp_path):
     assert files(tmp_path / "stash") == []
 
     path = upload.commit(JOB)
+    upload.discard()
 
     assert path == upload.path == str(tmp_path / "stash" / f"{JOB}.zip")
     assert Path(path).read_bytes() == b"PK\x03\x04"
@@ -106,6 +113,7 @@ def test_the_bytes_are_on_disk_before_the_name_and_the_name_before_the_answer(st
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(Path, "rename", rename)
     upload.commit(JOB)
+    upload.discard()
     assert done == [
         ("fsync", temporary),
         ("rename", f"{JOB}.zip"),
@@ -214,14 +222,82 @@ def test_zips_are_listed_by_age(stash):
     assert set(stash.stashed(older_than=NOON + timedelta(seconds=1))) == {old, young}
 
 
+def abandoned(folder: Path) -> Path:
+    """Leave a file as a process that was killed leaves it."""
+    number = len(files(folder))
+    path = folder / "tmp" / f"upload-{number}.zip"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"PK")
+    return path
+
+
+SWEEP = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from ci_persistence.stash import FileStash
+
+folder = Path(sys.argv[1])
+stash, far = FileStash(folder / "stash", folder / "tmp"), datetime(2100, 1, 1, tzinfo=UTC)
+print(
+    stash.sweep_uploads(older_than=far),
+    sorted(stash.stashed(older_than=far)),
+    stash.kept_packs(older_than=far),
+)
+"""
+
+
 def test_uploads_that_nobody_writes_any_more_are_swept(stash, tmp_path):
-    abandoned, under_way = stash.new_upload(), stash.new_upload()
-    age(Path(abandoned.path), NOON - timedelta(seconds=1))
-    age(Path(under_way.path), NOON)
+    old, young = abandoned(tmp_path), abandoned(tmp_path)
+    age(old, NOON - timedelta(seconds=1))
+    age(young, NOON)
     assert stash.sweep_uploads(older_than=NOON) == 1
-    assert files(tmp_path) == [f"tmp/{Path(under_way.path).name}"]
-    abandoned.discard()
-    under_way.discard()
+    assert files(tmp_path) == [f"tmp/{young.name}"]
+
+
+def test_an_upload_under_way_is_not_swept_however_old_it_seems(stash, tmp_path):
+    """Also from another process: the lock is the kernel's, and ends with the process."""
+    upload = stash.new_upload()
+    upload.write(b"PK")
+    assert stash.sweep_uploads(older_than=FAR) == 0
+    assert run_python(SWEEP, tmp_path) == (0, "0 [] set()\n")
+    pack = stash.new_upload()
+    pack.commit_pack(255)
+    tree = stash.keep_tree(OTHER, b"tree")
+    upload.commit(JOB)
+    assert run_python(SWEEP, tmp_path) == (0, "0 [] set()\n")
+    for each in (upload, pack, tree):
+        each.discard()
+    assert run_python(SWEEP, tmp_path) == (0, f"0 {[JOB, OTHER]} {{255}}\n")
+
+
+def test_an_upload_whose_file_a_sweep_took_before_it_was_locked_has_another(
+    stash, tmp_path, monkeypatch
+):
+    real_mkstemp = tempfile.mkstemp
+    taken = []
+
+    def mkstemp(**options):
+        fd, name = real_mkstemp(**options)
+        if not taken:
+            taken.append(name)
+            assert stash.sweep_uploads(older_than=FAR) == 1
+        return fd, name
+
+    monkeypatch.setattr("ci_persistence.stash.tempfile.mkstemp", mkstemp)
+    upload = stash.new_upload()
+    assert upload.path not in taken
+    assert Path(upload.commit(JOB)).exists()
+    upload.discard()
+
+
+def test_an_upload_that_nobody_lets_go_of_is_swept_when_it_is_forgotten(stash, tmp_path):
+    """A request that is called off while its upload is being opened never sees it."""
+    uploads = [stash.new_upload()]
+    with pytest.warns(ResourceWarning):
+        uploads.clear()
+    gc.collect()
+    assert stash.sweep_uploads(older_than=FAR) == 1
 
 
 def test_before_the_first_upload_there_is_nothing_to_sweep(stash):
@@ -230,14 +306,16 @@ def test_before_the_first_upload_there_is_nothing_to_sweep(stash):
 
 
 def test_a_tree_is_written_as_safely_as_a_zip(stash, tmp_path):
-    path = stash.keep_tree(JOB, b"tree" * 1000)  # more than an upload may have
+    tree = stash.keep_tree(JOB, b"tree" * 1000)  # more than an upload may have
+    tree.discard()
+    path = tree.path
     assert path == str(tmp_path / "stash" / f"{JOB}.tree")
     assert Path(path).read_bytes() == b"tree" * 1000
     assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
     assert files(tmp_path) == [f"stash/{JOB}.tree"]
     stash.remove(path)
-    stash.keep_tree(JOB, b"tree")
-    assert list(stash.stashed(older_than=NOON.replace(year=2100))) == [JOB]
+    stash.keep_tree(JOB, b"tree").discard()
+    assert list(stash.stashed(older_than=FAR)) == [JOB]
     stash.remove_job(JOB)
     assert files(tmp_path) == []
 
@@ -246,8 +324,9 @@ def test_a_pack_is_kept_by_its_number(stash, tmp_path):
     upload = stash.new_upload()
     upload.write(b"zip")
     assert upload.commit_pack(255) == str(tmp_path / "packs" / "00000000000000ff.zip")
+    upload.discard()
     assert stash.lost_packs({255, 256}) == {256}
-    assert stash.kept_packs(older_than=NOON.replace(year=2100)) == {255}
+    assert stash.kept_packs(older_than=FAR) == {255}
     assert stash.kept_packs(older_than=NOON.replace(year=1999)) == set()
     stash.remove_pack(255)
     stash.remove_pack(255)
