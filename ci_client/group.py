@@ -25,6 +25,7 @@ COMMANDS = {
     "run": "Run a project without a server: one job, and all is gone.",
     "serve": "Start a server.",
     "doctor": "Check what is needed, and say how to mend what is not right.",
+    "admin": "Back up, restore and check a server's data.",
     "config": "Show the settings in force.",
 }
 """Each command and its help in one line, which stands here so that ``--help`` imports none."""

@@ -20,6 +20,12 @@ passthrough_option = click.option(
     "--passthrough-exit", is_flag=True, help="Exit with the command's own exit code."
 )
 
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where database, logs and uploads are kept. Default: CI_DATA_DIR, or here.",
+)
+
 job_argument = click.argument("job", metavar="JOB")
 
 
@@ -37,6 +43,13 @@ def selection_options(function: F) -> F:
     ):
         function = add(function)
     return function
+
+
+def data_dir_overrides(data_dir: Path | None) -> dict[str, str]:
+    """Return the settings that the option ``--data-dir`` stands for."""
+    if data_dir is None:
+        return {}
+    return {"CI_DATA_DIR": str(data_dir), "CI_DB_PATH": str(data_dir / "ci_jobs.db")}
 
 
 class CommandAfterDashes(click.Command):

@@ -26,6 +26,7 @@ from ci_common.clock import Moment
 from ci_common.errors import InvalidTransition
 from ci_common.logs import LogStore
 from ci_common.recipe import Recipe
+from ci_common.space import Space
 from ci_common.stash import Stash
 
 
@@ -200,11 +201,13 @@ class JobRepository(Protocol):
 
     A job's zip and log are files beside the rows: ``stash`` and ``logs`` keep
     them, under ``data_dir``, which is all that has to be saved of a server.
+    ``space`` tells how much room there is for all of it.
     """
 
     data_dir: Path
     stash: Stash
     logs: LogStore
+    space: Space
 
     async def initialize(self) -> None:
         """Open the store and bring its schema up to date. Idempotent.
@@ -312,4 +315,21 @@ class JobRepository(Protocol):
         hold_until: datetime | None = None,
     ) -> bool:
         """Put a running job back in its old place; ``charged`` adds one to its faults."""
+        ...
+
+    async def oldest_ended(self, *, limit: int, before: Moment) -> Sequence[Job]:
+        """Return at most ``limit`` jobs that ended before that moment, the first ended first.
+
+        Both clocks must say so for a job of the same boot: one that was set
+        forward makes nothing older.
+        """
+        ...
+
+    async def forget(self, job_ids: Iterable[str]) -> int:
+        """Delete the rows of those of the jobs that have ended; return how many.
+
+        Their idempotency keys are forgotten with them; a ``seq`` never comes
+        again. Zips and logs are the caller's to delete, afterwards: then no
+        reader ever sees a job without its log.
+        """
         ...

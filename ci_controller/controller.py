@@ -13,6 +13,7 @@ from ci_common.jobs import EndReason, Job, JobRepository
 from ci_common.recipe import Recipe
 from ci_common.signals import QUEUE, LocalSignals, Signals, Subscription, job_topic
 from ci_controller.attempts import Attempts
+from ci_controller.housekeeping import Housekeeper
 from ci_controller.lock import ControllerLock
 from ci_controller.observe import Observation, Work, observe
 from ci_controller.plan import (
@@ -29,7 +30,6 @@ from ci_controller.plan import (
 )
 from ci_controller.settings import ControllerSettings
 from ci_controller.standby import StandbyPool
-from ci_controller.sweep import sweep
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +84,9 @@ class JobController:
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._stops: dict[str, asyncio.Task[None]] = {}
         self._removals: dict[str, asyncio.Task[None]] = {}
-        self._swept_at: float | None = None
+        self._housekeeper = Housekeeper(
+            repository, self._clock, self._settings, in_hand=self._jobs.keys()
+        )
         self._engine_error: str | None = "not looked at yet"
 
     @property
@@ -113,6 +115,7 @@ class JobController:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._housekeeper.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FAREWELL):
                 await self._standbys.close()
@@ -143,8 +146,9 @@ class JobController:
     async def _tick(self) -> None:
         try:
             if self._lead():
+                # First: on a full disk it is what lets the rest succeed.
+                self._housekeeper.begin_if_due()
                 await self.reconcile()
-                await self._sweep_now_and_then()
         except CIError as error:
             _log.warning("reconciling failed, trying again: %s", error.detail)
         except Exception:  # noqa: BLE001 -- everything hangs on the loop: it outlives our mistakes
@@ -250,9 +254,3 @@ class JobController:
                 self._look_again()
 
         task.add_done_callback(ended)
-
-    async def _sweep_now_and_then(self) -> None:
-        uptime = self._clock.now().uptime
-        if self._swept_at is None or uptime - self._swept_at >= self._settings.sweep_interval:
-            self._swept_at = uptime
-            await sweep(self._repository, self._clock, grace=self._settings.orphan_grace)

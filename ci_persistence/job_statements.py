@@ -72,6 +72,14 @@ COUNT = (
     f" (SELECT count(*) FROM jobs WHERE {_RUNNING}) AS running"
 )
 
+OLDEST_ENDED = (
+    f"SELECT {COLUMNS} FROM jobs WHERE ended_wall < :wall"
+    " AND NOT (ended_boot = :boot AND ended_uptime >= :uptime)"
+    " ORDER BY ended_wall LIMIT :limit"
+)
+FORGET = "DELETE FROM jobs WHERE ended_wall IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
+NEWEST_RESTORE = "SELECT token FROM restores ORDER BY rowid DESC LIMIT 1"
+
 
 def insert(columns: Iterable[str]) -> str:
     """Return the statement that stores a job, with a parameter for each column."""

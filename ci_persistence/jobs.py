@@ -13,12 +13,15 @@ from ci_common.clock import Moment
 from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
 from ci_common.jobs import EndReason, Job, JobStatus, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
+from ci_common.space import Space
 from ci_common.stash import Stash
 from ci_persistence import job_statements as sql
+from ci_persistence.data_directory import DataDirectory
 from ci_persistence.database import DEFAULT_BUSY_TIMEOUT, Database, Transaction
 from ci_persistence.disk import ensure_folder
 from ci_persistence.job_rows import columns_of, job_from_row, moment_columns, to_microseconds
 from ci_persistence.logs import DEFAULT_MAX_LOG_BYTES, FileLogStore
+from ci_persistence.space import DiskSpace
 from ci_persistence.stash import DEFAULT_MAX_UPLOAD_BYTES, FileStash
 
 LONGEST_HOLD = timedelta(minutes=10)
@@ -34,12 +37,14 @@ _AFTER_ANY_ID = "\x7f"
 class SQLiteJobRepository:
     """Jobs in the SQLite file ``path``; zips and logs under ``data_dir``, by default beside it.
 
-    ``busy_timeout`` is in seconds. Nothing is opened before ``initialize``.
+    ``busy_timeout`` is in seconds. Without ``space`` there is no mark that
+    free room must not fall below. Nothing is opened before ``initialize``.
     """
 
     data_dir: Path
     stash: Stash
     logs: LogStore
+    space: Space
 
     def __init__(
         self,
@@ -49,13 +54,14 @@ class SQLiteJobRepository:
         busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
         max_log_bytes: int = DEFAULT_MAX_LOG_BYTES,
         max_upload_bytes: int = DEFAULT_MAX_UPLOAD_BYTES,
+        space: Space | None = None,
     ) -> None:
         file = Path(path).absolute()
         self.data_dir = Path(data_dir).absolute() if data_dir is not None else file.parent
-        self.stash = FileStash(
-            self.data_dir / "stash", self.data_dir / "tmp", max_bytes=max_upload_bytes
-        )
-        self.logs = FileLogStore(self.data_dir / "logs", limit=max_log_bytes)
+        data = DataDirectory(file, self.data_dir)
+        self.stash = FileStash(data.stash, data.uploads, max_bytes=max_upload_bytes)
+        self.logs = FileLogStore(data.logs, limit=max_log_bytes)
+        self.space = space or DiskSpace((self.data_dir, file.parent))
         self._database = Database(file, busy_timeout=busy_timeout)
 
     async def initialize(self) -> None:
@@ -107,7 +113,7 @@ class SQLiteJobRepository:
 
     async def get_many(self, job_ids: Iterable[str]) -> Sequence[Job]:
         """Return those of the jobs that exist."""
-        return await self._jobs(sql.BY_IDS, (msgspec.json.encode(list(job_ids)).decode(),))
+        return await self._jobs(sql.BY_IDS, (_json(job_ids),))
 
     async def list_recent(self, *, limit: int, before: int | None = None) -> Sequence[Job]:
         """Return at most ``limit`` jobs, newest first, below the ``seq`` ``before``."""
@@ -196,6 +202,26 @@ class SQLiteJobRepository:
         }
         return await self._write(sql.REQUEUE, values)
 
+    async def oldest_ended(self, *, limit: int, before: Moment) -> Sequence[Job]:
+        """Return at most ``limit`` jobs that ended before that moment, the first ended first."""
+        values = {
+            "wall": to_microseconds(before.wall),
+            "uptime": before.uptime,
+            "boot": before.boot_id,
+            "limit": limit,
+        }
+        return await self._jobs(sql.OLDEST_ENDED, values)
+
+    async def forget(self, job_ids: Iterable[str]) -> int:
+        """Delete the rows of those of the jobs that have ended; return how many."""
+        async with self._database.transaction() as transaction:
+            return await transaction.execute(sql.FORGET, (_json(job_ids),))
+
+    async def restored_as(self) -> str | None:
+        """Return what tells this database from the one it was copied from, None if from none."""
+        row = await self._database.fetch_one(sql.NEWEST_RESTORE)
+        return row["token"] if row else None
+
     async def _jobs(
         self, query: str, parameters: Mapping[str, Any] | Sequence[Any] = ()
     ) -> Sequence[Job]:
@@ -237,7 +263,14 @@ def _askable(reference: str) -> str:
 
 
 def _not_found(reference: str) -> JobNotFound:
-    return JobNotFound(f"there is no job {reference!r}", hint="ci list shows the jobs there are")
+    return JobNotFound(
+        f"there is no job {reference!r}",
+        hint="ci list shows the jobs there are; ended ones are removed after a while",
+    )
+
+
+def _json(job_ids: Iterable[str]) -> str:
+    return msgspec.json.encode(list(job_ids)).decode()
 
 
 def _storable(text: str | None) -> str | None:

@@ -14,12 +14,18 @@ from datetime import datetime
 from pathlib import Path
 
 from ci_common.errors import StorageFull, UploadTooLarge
-from ci_persistence.disk import ensure_folder, fsync_folder, is_disk_full, job_file
+from ci_persistence.data_directory import ZIP_SUFFIX
+from ci_persistence.disk import (
+    ensure_folder,
+    files_before,
+    fsync_folder,
+    is_disk_full,
+    job_file,
+)
 
 DEFAULT_MAX_UPLOAD_BYTES = 512 * 1024 * 1024
 """Bytes of the largest zip accepted."""
 
-_SUFFIX = ".zip"
 _NO_FILE = -1
 
 
@@ -68,7 +74,7 @@ class FileUpload:
             JobNotFound: not a job id.
 
         """
-        final = job_file(self._stash_folder, job_id, _SUFFIX)
+        final = job_file(self._stash_folder, job_id, ZIP_SUFFIX)
         with self._discarding():
             # Bytes before name: a crash in between leaves a temporary file, never half a zip.
             os.fsync(self._fd)
@@ -119,7 +125,7 @@ class FileStash:
         try:
             ensure_folder(self._tmp_folder)
             ensure_folder(self._stash_folder)
-            fd, name = tempfile.mkstemp(dir=self._tmp_folder, prefix="upload-", suffix=_SUFFIX)
+            fd, name = tempfile.mkstemp(dir=self._tmp_folder, prefix="upload-", suffix=ZIP_SUFFIX)
         except OSError as error:
             if is_disk_full(error):
                 raise _no_room() from error
@@ -133,46 +139,26 @@ class FileStash:
         ever deleted, whatever a row says.
         """
         name = Path(path).name
-        if name.endswith(_SUFFIX):
+        if name.endswith(ZIP_SUFFIX):
             (self._stash_folder / name).unlink(missing_ok=True)
 
     def remove_job(self, job_id: str) -> None:
         """Delete the zip of a job. Succeeds when it is gone. Raises ``JobNotFound``."""
-        job_file(self._stash_folder, job_id, _SUFFIX).unlink(missing_ok=True)
+        job_file(self._stash_folder, job_id, ZIP_SUFFIX).unlink(missing_ok=True)
 
     def stashed(self, *, older_than: datetime) -> Iterable[str]:
         """Yield the job ids of zips written before ``older_than``."""
-        for path in _files_before(self._stash_folder, older_than):
-            if path.suffix == _SUFFIX:
+        for path in files_before(self._stash_folder, older_than):
+            if path.suffix == ZIP_SUFFIX:
                 yield path.stem
 
     def sweep_uploads(self, *, older_than: datetime) -> int:
         """Delete temporary files last written before ``older_than``; return how many."""
         count = 0
-        for path in _files_before(self._tmp_folder, older_than):
+        for path in files_before(self._tmp_folder, older_than):
             path.unlink(missing_ok=True)
             count += 1
         return count
-
-
-def _files_before(folder: Path, moment: datetime) -> list[Path]:
-    """Return the plain files of ``folder`` last written before ``moment``."""
-    try:
-        with os.scandir(folder) as entries:
-            return [
-                Path(entry.path)
-                for entry in entries
-                if entry.is_file(follow_symlinks=False) and _written_before(entry, moment)
-            ]
-    except FileNotFoundError:
-        return []
-
-
-def _written_before(entry: os.DirEntry[str], moment: datetime) -> bool:
-    try:
-        return entry.stat(follow_symlinks=False).st_mtime < moment.timestamp()
-    except FileNotFoundError:  # another process swept it first
-        return False
 
 
 def _no_room() -> StorageFull:

@@ -11,15 +11,23 @@ import msgspec
 from litestar import Request
 
 from ci_common.clock import Clock
-from ci_common.errors import InvalidRequest
+from ci_common.errors import InvalidRequest, StorageFull
 from ci_common.jobs import Job, JobRepository, NewJob
 from ci_common.project_zip import ZipLimits, check_zip
 from ci_common.recipe import Recipe, detect, wanted_files
 from ci_common.signals import QUEUE, Signals
 from ci_common.stash import Upload
-from ci_server.uploads import UploadForm, boundary_of, receive_form, refuse_too_large
+from ci_server.uploads import (
+    UploadForm,
+    announced_size,
+    boundary_of,
+    receive_form,
+    refuse_too_large,
+)
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
+
+_NO_ROOM = "Try again later. On the server: free space, or keep fewer jobs (CI_KEEP_JOBS_FOR)."
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -53,6 +61,7 @@ class Submissions:
         key = idempotency_key(request)
         boundary = boundary_of(request)
         refuse_too_large(request, self.max_upload_bytes)
+        self._require_room(announced_size(request))
         job_id = str(uuid.uuid4())
         upload = await asyncio.to_thread(self.repository.stash.new_upload)
         try:
@@ -66,6 +75,7 @@ class Submissions:
     def _stash(self, form: UploadForm, upload: Upload, job_id: str, key: str | None) -> NewJob:
         command, project = form.command, form.project
         form.flush()
+        self._require_room()  # many uploads at once may each have fitted
         recipe = self._examine(upload, command)
         digest = upload.sha256()
         return NewJob(
@@ -80,6 +90,11 @@ class Submissions:
             idempotency_key=key,
             fingerprint=_fingerprint(digest, command, project),
         )
+
+    def _require_room(self, wanted: int = 0) -> None:
+        shortage = self.repository.space.shortage(wanted)
+        if shortage is not None:
+            raise StorageFull(f"no job is taken now: {shortage}", hint=_NO_ROOM)
 
     def _examine(self, upload: Upload, command: tuple[str, ...] | None) -> Recipe:
         summary = check_zip(upload.path, self.limits, collect=wanted_files)

@@ -83,6 +83,8 @@ def _overrides(folder: str, invocation: Invocation) -> dict[str, str]:
         "CI_DB_PATH": f"{folder}/ci_jobs.db",
         # Other servers on the same engine must neither see nor sweep its containers.
         "CI_CONTAINER_PREFIX": f"run{uuid.uuid4().hex[:8]}_",
+        # One job and all is gone: there is nothing to clear up on a full disk.
+        "CI_RESERVE_BYTES": "0",
     }
     # The server's log would run between the lines of the job's.
     return (

@@ -24,7 +24,7 @@ _MEANINGS = {
     416: "No byte of the range exists.",
     422: "The idempotency key was used for a different submission.",
     503: "The storage is busy; try again after the seconds of Retry-After.",
-    507: "The server has no room for the upload.",
+    507: "The server has no room for more; try again after the seconds of Retry-After.",
 }
 
 

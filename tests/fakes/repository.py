@@ -22,8 +22,10 @@ from ci_common.jobs import (
 )
 from ci_common.logs import LogStore
 from ci_common.recipe import Recipe
+from ci_common.space import Space
 from ci_common.stash import Stash
 from ci_persistence.logs import FileLogStore
+from ci_persistence.space import DiskSpace
 from ci_persistence.stash import FileStash
 from tests.fakes.clock import FakeClock
 
@@ -49,12 +51,15 @@ class InMemoryJobRepository:
     data_dir: Path
     stash: Stash
     logs: LogStore
+    space: Space
 
     def __init__(self, data_dir: Path, *, max_log_bytes: int = 10_000_000) -> None:
         self.data_dir = data_dir
         self.stash = FileStash(data_dir / "stash", data_dir / "tmp")
         self.logs = FileLogStore(data_dir / "logs", limit=max_log_bytes)
+        self.space = DiskSpace((data_dir,))
         self._jobs: dict[str, Job] = {}
+        self._ended: dict[str, Moment] = {}
         self._keys: dict[str, tuple[str, str]] = {}
         self._last_seq = 0
 
@@ -156,7 +161,7 @@ class InMemoryJobRepository:
         return self._note(job_id, attempt, stop_reason=earlier or reason)
 
     async def finish(self, job_id: str, *, attempt: int, result: Result, now: Moment) -> bool:
-        return self._move(
+        finished = self._move(
             job_id,
             attempt,
             Change.FINISH,
@@ -165,6 +170,9 @@ class InMemoryJobRepository:
             detail=result.detail,
             end_time=now.wall,
         )
+        if finished:
+            self._ended[job_id] = now
+        return finished
 
     async def requeue(
         self,
@@ -186,6 +194,17 @@ class InMemoryJobRepository:
             started=None,
         )
 
+    async def oldest_ended(self, *, limit: int, before: Moment) -> Sequence[Job]:
+        ended = sorted(self._ended, key=lambda job_id: self._ended[job_id].wall)
+        return [self._jobs[key] for key in ended if _is_earlier(self._ended[key], before)][:limit]
+
+    async def forget(self, job_ids: Iterable[str]) -> int:
+        gone = [job_id for job_id in set(job_ids) if self._ended.pop(job_id, None)]
+        for job_id in gone:
+            del self._jobs[job_id]
+        self._keys = {key: kept for key, kept in self._keys.items() if kept[1] in self._jobs}
+        return len(gone)
+
     def _newest_first(self) -> list[Job]:
         return sorted(self._jobs.values(), key=lambda job: -job.seq)
 
@@ -206,6 +225,11 @@ class InMemoryJobRepository:
             return False
         self._jobs[job_id] = replace(job, **changes)
         return True
+
+
+def _is_earlier(moment: Moment, before: Moment) -> bool:
+    same_boot = moment.boot_id == before.boot_id
+    return moment.wall < before.wall and not (same_boot and moment.uptime >= before.uptime)
 
 
 def _on_hold(job: Job, now: datetime) -> bool:
