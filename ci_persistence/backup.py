@@ -28,14 +28,14 @@ from ci_common.jobs import JobStatus
 from ci_persistence import backup_folder
 from ci_persistence.backup_folder import DATABASE, FORMAT, MANIFEST, SUMS, Copied, Manifest
 from ci_persistence.connections import reading
-from ci_persistence.data_directory import LOG_SUFFIX, LOGS, STASH, ZIP_SUFFIX, DataDirectory
+from ci_persistence.data_directory import LOG_SUFFIX, LOGS, STASH, DataDirectory
 from ci_persistence.disk import fsync_folder, is_disk_full
 from ci_persistence.errors import damaged, no_room
 from ci_persistence.schema import Header
 
 _BATCH = 500
 
-_ROWS = "SELECT seq, id, status, attempt, zip_sha256 FROM jobs WHERE seq > ? ORDER BY seq LIMIT ?"
+_ROWS = "SELECT * FROM jobs WHERE seq > ? ORDER BY seq LIMIT ?"
 _ROW = "SELECT * FROM jobs WHERE id = ?"
 
 
@@ -176,7 +176,7 @@ class _Backup:
     def _copy_zip(self, row: sqlite3.Row) -> sqlite3.Row | None:
         """Copy a job's zip; return its row as it then is in the copy, None if it is not there."""
         job_id = row["id"]
-        copied = self._copy_file(f"{STASH}/{job_id}{ZIP_SUFFIX}")
+        copied = self._copy_file(f"{STASH}/{self.data.zip_at(row['zip_path']).name}")
         if copied is None:
             renewed = self._bring_forward(job_id)
             if renewed is None or _ended(renewed):

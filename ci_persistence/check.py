@@ -125,7 +125,7 @@ def _check_row(job: Job) -> Iterator[Finding]:
 
 
 def _check_stash(data: DataDirectory, job: Job) -> Iterator[Finding]:
-    named, stashed = Path(job.zip_path), data.zip_of(job.id)
+    named, stashed = Path(job.zip_path), data.zip_at(job.zip_path)
     waits = job.status is JobStatus.QUEUED
     note = "" if waits else "; its present attempt goes on, but cannot be repeated"
     is_named, is_stashed = named.is_file(), stashed.is_file()

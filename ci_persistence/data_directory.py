@@ -36,9 +36,9 @@ class DataDirectory:
         """The file that is given up when the disk is full. It is the database that needs it."""
         return self.database.with_name(f"{self.database.name}.reserve")
 
-    def zip_of(self, job_id: str) -> Path:
-        """Return the zip of a job. For ids that are in the database."""
-        return self.stash / f"{job_id}{ZIP_SUFFIX}"
+    def zip_at(self, path: str) -> Path:
+        """Return where the zip is that a row names ``path``, wherever the data was then."""
+        return self.stash / Path(path).name
 
     def log_of(self, job_id: str) -> Path:
         """Return the log of a job. For ids that are in the database."""

@@ -24,7 +24,7 @@ _LOST_LOG = "[ci] The log of this job was lost.\n"
 
 _OTHERS = 0o077
 
-_ROW = "SELECT status, attempt, log_base FROM jobs WHERE id = ?"
+_ROW = "SELECT status, attempt, log_base, zip_path FROM jobs WHERE id = ?"
 _CLEAR_RECIPE = "UPDATE jobs SET recipe = '{}' WHERE id = ?"
 _MOVE_ZIP = "UPDATE jobs SET zip_path = ? WHERE id = ? AND ended_wall IS NULL"
 _MOVE_LOG_BASE = "UPDATE jobs SET log_base = ? WHERE id = ? AND attempt = ? AND log_base > ?"
@@ -66,16 +66,17 @@ def _end_without_zip(premises: Premises, job_id: str) -> None:
 
 
 def _end_with_bad_zip(premises: Premises, job_id: str) -> None:
-    _end_waiting(premises, job_id, "its project was damaged in the stash")
-    premises.data.zip_of(job_id).unlink(missing_ok=True)
+    row = _end_waiting(premises, job_id, "its project was damaged in the stash")
+    premises.data.zip_at(row["zip_path"]).unlink(missing_ok=True)
 
 
-def _end_waiting(premises: Premises, job_id: str, why: str) -> None:
+def _end_waiting(premises: Premises, job_id: str, why: str) -> sqlite3.Row:
     with writing(premises.data.database) as connection:
-        row = connection.execute(_ROW, (job_id,)).fetchone()
+        row: sqlite3.Row | None = connection.execute(_ROW, (job_id,)).fetchone()
         if row is None or row["status"] != JobStatus.QUEUED:
             raise InvalidTransition(f"job {job_id} does not wait any more")
         _end(premises, connection, job_id, row, why)
+        return row
 
 
 def _end(
@@ -109,7 +110,10 @@ def _append(premises: Premises, job_id: str, line: str) -> None:
 
 def _name_stashed_zip(premises: Premises, job_id: str) -> None:
     with writing(premises.data.database) as connection:
-        connection.execute(_MOVE_ZIP, (str(premises.data.zip_of(job_id)), job_id))
+        row = connection.execute(_ROW, (job_id,)).fetchone()
+        if row is not None:
+            moved = str(premises.data.zip_at(row["zip_path"]))
+            connection.execute(_MOVE_ZIP, (moved, job_id))
 
 
 def _delete_zip(premises: Premises, subject: str) -> None:

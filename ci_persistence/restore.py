@@ -27,7 +27,7 @@ from ci_persistence.job_rows import moment_columns, to_microseconds
 from ci_persistence.schema import load_migrations, upgrade
 
 _RUNNING = "SELECT id, attempt, stop_reason FROM jobs WHERE status = ?"
-_UNFINISHED = "SELECT id FROM jobs WHERE ended_wall IS NULL"
+_UNFINISHED = "SELECT id, zip_path FROM jobs WHERE ended_wall IS NULL"
 _MOVE_ZIP = "UPDATE jobs SET zip_path = ? WHERE id = ?"
 _ENDED_BEFORE = "SELECT count(*) FROM jobs WHERE ended_wall < ?"
 _NOTE_RESTORE = "INSERT INTO restores (token, backup_wall, restored_wall) VALUES (?, ?, ?)"
@@ -130,8 +130,8 @@ def _adapt(database: Path, data: DataDirectory, manifest: Manifest, now: Moment)
         running = connection.execute(_RUNNING, (JobStatus.RUNNING.value,)).fetchall()
         for job_id, attempt, stop_reason in running:
             _take_back(connection, job_id, attempt, stop_reason, manifest, now)
-        for (job_id,) in connection.execute(_UNFINISHED).fetchall():
-            connection.execute(_MOVE_ZIP, (str(data.zip_of(job_id)), job_id))
+        for job_id, zip_path in connection.execute(_UNFINISHED).fetchall():
+            connection.execute(_MOVE_ZIP, (str(data.zip_at(zip_path)), job_id))
         walls = (to_microseconds(manifest.created_at), to_microseconds(now.wall))
         connection.execute(_NOTE_RESTORE, (token, *walls))
         connection.execute("COMMIT")

@@ -233,8 +233,8 @@ asyncio.run(main())
 class TestDamagedData:
     async def test_what_was_lost_before_is_said(self, data, destination):
         waiting, damaged, ended = await data.queued(), await data.queued(), await data.ended()
-        data.paths.zip_of(waiting.id).unlink()
-        data.paths.zip_of(damaged.id).write_bytes(b"other bytes")
+        data.paths.zip_at(waiting.zip_path).unlink()
+        data.paths.zip_at(damaged.zip_path).write_bytes(b"other bytes")
         data.paths.log_of(ended.id).unlink()
         manifest = back_up(data.paths, destination, data.clock)
         assert manifest.problems == [

@@ -88,19 +88,20 @@ async def test_looking_changes_nothing(data, premises):
 
 async def zip_gone(data):
     job = await data.queued()
-    data.paths.zip_of(job.id).unlink()
+    data.paths.zip_at(job.zip_path).unlink()
     return job.id
 
 
 async def zip_changed(data):
     job = await data.queued(b"a zip")
-    data.paths.zip_of(job.id).write_bytes(b"a zap")
+    data.paths.zip_at(job.zip_path).write_bytes(b"a zap")
     return job.id
 
 
 async def directory_was_moved(data):
     job = await data.queued()
-    change(data, "UPDATE jobs SET zip_path = '/former/stash/x.zip' WHERE id = ?", job.id)
+    former = f"/former/stash/{job.id}.zip"
+    change(data, "UPDATE jobs SET zip_path = ? WHERE id = ?", former, job.id)
     return job.id
 
 
@@ -233,20 +234,20 @@ async def used_up(data):
 
 async def running_without_its_zip(data):
     job = await data.running()
-    data.paths.zip_of(job.id).unlink()
+    data.paths.zip_at(job.zip_path).unlink()
     return job.id
 
 
 async def running_with_another_zip(data):
     job = await data.running()
-    data.paths.zip_of(job.id).write_bytes(b"other")
+    data.paths.zip_at(job.zip_path).write_bytes(b"other")
     return job.id
 
 
 async def zip_only_in_the_former_stash(data):
     job = await data.queued()
-    former = data.folder.parent / "former.zip"
-    data.paths.zip_of(job.id).rename(former)
+    former = data.folder.parent / f"{job.id}.zip"
+    data.paths.zip_at(job.zip_path).rename(former)
     change(data, "UPDATE jobs SET zip_path = ? WHERE id = ?", str(former), job.id)
     return job.id
 
@@ -344,7 +345,7 @@ def test_a_disk_that_is_nearly_full_is_said(data, premises):
 class TestMovingData:
     async def test_what_is_gone_at_the_second_look_was_only_moving(self, data, premises):
         job = await data.queued()
-        path = data.paths.zip_of(job.id)
+        path = data.paths.zip_at(job.zip_path)
         aside = path.rename(data.folder / "aside")
         orphan = placed(data, f"stash/{uuid.uuid4()}.zip")
 
@@ -365,7 +366,9 @@ class TestMovingData:
         check(premises, pauses.append)
         assert pauses == [SECOND_LOOK]
 
-    @pytest.mark.parametrize("name", ["tmp/upload-1.zip", f"stash/{uuid.uuid4()}.zip"])
+    @pytest.mark.parametrize(
+        "name", ["tmp/upload-1.zip", "stash/0b1c2d3e-0000-4000-8000-000000000001.zip"]
+    )
     async def test_what_is_young_may_be_on_its_way(self, data, premises, name):
         age(data, placed(data, name), seconds=GRACE / 2)
         assert looked(premises) == []

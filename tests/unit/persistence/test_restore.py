@@ -1,7 +1,6 @@
 """Restoring a backup: every byte checked, nothing overwritten, nobody else's containers."""
 
 import hashlib
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -60,8 +59,8 @@ async def test_every_job_is_there_with_what_belongs_to_it(jobs, source, target):
     assert target.log(ended) == b"output\n"
     assert target.log(jobs["running"]) == b"so far\n"
     waiting = await target.job(jobs["waiting"])
-    assert waiting.zip_path == str(target.paths.zip_of(waiting.id))
-    assert target.paths.zip_of(waiting.id).read_bytes() == b"its zip"
+    assert waiting.zip_path == str(target.paths.stash / f"{waiting.id}.zip")
+    assert (target.paths.stash / f"{waiting.id}.zip").read_bytes() == b"its zip"
     assert (await target.repository.find("last")).id == waiting.id
     assert (restored.again, restored.manifest.jobs["queued"]) == (1, 1)
 
@@ -73,7 +72,7 @@ async def test_a_job_that_ran_waits_in_its_old_place_and_is_not_charged(jobs, so
     assert again.status is JobStatus.QUEUED
     assert (again.faults, again.attempt, again.start_time) == (0, 1, None)
     assert "restored from a backup of 2026-01-01T00:00:00.000Z" in again.detail
-    assert Path(again.zip_path) == target.paths.zip_of(again.id)
+    assert again.zip_path == str(target.paths.stash / f"{again.id}.zip")
     startable = await target.repository.startable(limit=10, now=target.clock.now().wall)
     assert [job.id for job in startable] == [again.id, jobs["waiting"].id]
 
