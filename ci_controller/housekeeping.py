@@ -60,8 +60,10 @@ class Housekeeper:
             StorageBusy, StorageFull: from the database; the next round goes on.
 
         """
-        await asyncio.to_thread(self._repository.space.keep_reserve)
+        keep_reserve = self._repository.space.keep_reserve
+        await asyncio.to_thread(keep_reserve)
         self._more = await self._retention.apply()
+        await asyncio.to_thread(keep_reserve)  # what has gone may have made room for it
         if self._sweep_is_due():
             first = self._swept_at is None
             self._swept_at = self._clock.now().uptime

@@ -74,7 +74,7 @@ COUNT = (
 
 OLDEST_ENDED = (
     f"SELECT {COLUMNS} FROM jobs WHERE ended_wall < :wall"
-    " AND NOT (ended_boot = :boot AND ended_uptime >= :uptime)"
+    " AND NOT (ended_boot IS :boot AND ended_uptime >= :uptime)"
     " ORDER BY ended_wall LIMIT :limit"
 )
 FORGET = "DELETE FROM jobs WHERE ended_wall IS NOT NULL AND id IN (SELECT value FROM json_each(?))"

@@ -91,13 +91,15 @@ class DiskSpace:
         """Return why nothing may be taken in now; None when it may."""
         if not self._min_free:
             return None
-        room = _least(self._folders)
+        room = self._usable()
         self._judge(room)
         kept = f"{format_bytes(self._min_free)} of it must stay free"
         if room.files < _LEAST_FILES:
             return f"the server's disk has names for {room.files} more files only"
         if self._short:
-            return f"the server's disk is nearly full: {format_bytes(room.bytes)} left, {kept}"
+            return (
+                f"the server's disk is nearly full: {format_bytes(max(0, room.bytes))} left, {kept}"
+            )
         if room.bytes - wanted < self._min_free:
             return f"the server's disk has no room for {format_bytes(wanted)}: {kept}"
         return None
@@ -106,7 +108,7 @@ class DiskSpace:
         """Return what has to go for room to be ample."""
         if not self._min_free:
             return Deficit(0, 0)
-        room = _least(self._folders)
+        room = self._usable()
         files = 2 * _LEAST_FILES - room.files
         return Deficit(max(0, self._ample - room.bytes), max(0, files))
 
@@ -114,12 +116,10 @@ class DiskSpace:
         """Set the reserve aside when room is ample, give it up when there is none left."""
         if self._reserve is None:
             return
-        room = _least(self._folders)
-        missing = self._reserve.missing
         try:
-            if room.bytes < _EXHAUSTED:
+            if _least(self._folders).bytes < _EXHAUSTED:
                 self.release_reserve()
-            elif missing and room.bytes - missing >= max(self._ample, self._reserve.size):
+            elif self._reserve.missing and self._usable().bytes >= self._ample:
                 self._reserve.fill()
         except OSError as error:
             _logger.warning("no room could be kept in reserve: %s", error)
@@ -140,12 +140,18 @@ class DiskSpace:
             )
         return released
 
+    def _usable(self) -> _Room:
+        """Return the room there is beyond what the reserve lacks: that is not anybody's to take."""
+        room = _least(self._folders)
+        missing = self._reserve.missing if self._reserve else 0
+        return _Room(room.bytes - missing, room.files)
+
     def _judge(self, room: _Room) -> None:
         mark = self._recovered if self._short else self._min_free
         short = room.bytes < mark
         if short != self._short:
             state = "no more jobs are taken" if short else "jobs are taken again"
-            _logger.info("%s: %s free on disk", state, format_bytes(room.bytes))
+            _logger.info("%s: %s free on disk", state, format_bytes(max(0, room.bytes)))
         self._short = short
 
 

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from ci_common.clock import SystemClock
-from ci_common.errors import ConfigurationError, ContainerGone, EngineError
+from ci_common.errors import ConfigurationError, ContainerGone, EngineError, StorageFull
 from ci_common.executor import Executor
 from ci_common.jobs import JobRepository
 from ci_common.project_zip import ZipLimits
@@ -55,7 +55,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
     async with AsyncExitStack() as stack:
         repository = build_repository(settings)
         stack.push_async_callback(repository.close)
-        await repository.initialize()
+        await _open(repository)
         settings = await _in_own_namespace(settings, repository)
         signals = DatagramSignals(repository.data_dir)
         stack.push_async_callback(signals.close)
@@ -74,6 +74,16 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             executor_name=name,
             controller=controller,
         )
+
+
+async def _open(repository: JobRepository) -> None:
+    try:
+        await repository.initialize()
+    except StorageFull:
+        # Not even a log can be begun; what is set aside lets us start, and clear up.
+        if not repository.space.release_reserve():
+            raise
+        await repository.initialize()
 
 
 async def _in_own_namespace(settings: Settings, repository: SQLiteJobRepository) -> Settings:

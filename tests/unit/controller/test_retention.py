@@ -275,7 +275,7 @@ class TestHousekeeper:
         assert not await self.begun(keeper)
         world.clock.advance(1)
         assert await self.begun(keeper)
-        assert space.calls == ["keep_reserve"] * 2
+        assert space.calls == ["keep_reserve"] * 4
 
     async def test_it_works_at_once_when_room_is_missing(self, keeper, space):
         await self.begun(keeper)

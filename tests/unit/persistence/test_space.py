@@ -136,6 +136,14 @@ class TestReserve:
             seen.append(path.exists())
         assert seen == [True, False, False, False, True]
 
+    def test_until_it_is_back_its_room_is_nobody_elses(self, kept, disks, path):
+        disks.free["data"] = 103 * MIB
+        assert (kept.shortage(), kept.deficit()) == (None, Deficit(0, 0))
+        kept.release_reserve()
+        assert kept.deficit() == Deficit(MIB, 0)
+        disks.free["data"] = 83 * MIB
+        assert kept.shortage()
+
     def test_it_can_be_given_up_once(self, kept, path):
         assert kept.release_reserve() is True
         assert not path.exists()
