@@ -1,6 +1,7 @@
 """Every damage that can be seen on disk is planted, found and mended; what only moves is not."""
 
 import os
+import re
 import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable
@@ -290,6 +291,14 @@ def test_every_kind_of_fault_is_planted():
     # The others have tests of their own below.
     others = {Kind.DATABASE_DAMAGED, Kind.SCHEMA_OLD, Kind.DISK_LOW}
     assert planted | others == set(Kind) == set(REPAIRS)
+
+
+def test_every_kind_of_fault_is_documented():
+    text = (Path(__file__).parents[3] / "docs/operations.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| .* \| (.*) \|$", text, re.MULTILINE))
+    assert rows.keys() == {kind.value for kind in Kind}
+    for kind, repair_text in REPAIRS.items():
+        assert (rows[kind.value] == "—") == (repair_text is None)
 
 
 class TestTheDatabase:
