@@ -29,8 +29,8 @@ from ci_persistence import backup_folder
 from ci_persistence.backup_folder import DATABASE, FORMAT, MANIFEST, SUMS, Copied, Manifest
 from ci_persistence.connections import reading
 from ci_persistence.data_directory import LOG_SUFFIX, LOGS, STASH, DataDirectory
-from ci_persistence.disk import fsync_folder, is_disk_full
-from ci_persistence.errors import damaged, no_room
+from ci_persistence.disk import fsync_folder
+from ci_persistence.errors import damaged, no_room, says_full
 from ci_persistence.schema import Header
 
 _BATCH = 500
@@ -84,8 +84,8 @@ def _staging(destination: Path) -> Iterator[Path]:
         raise ConfigurationError(f"{destination} cannot be made: {error.strerror}") from error
     try:
         yield folder
-    except OSError as error:
-        if is_disk_full(error):
+    except (OSError, sqlite3.Error) as error:
+        if says_full(error):
             raise no_room(destination) from error
         raise
     finally:

@@ -16,7 +16,8 @@ from ci_persistence.findings import Finding, Kind
 from ci_persistence.space import Reserve
 
 _BATCH = 500
-_OTHERS = 0o077
+OTHERS = 0o077
+"""The rights of everybody but the owner."""
 
 _STATUSES = "SELECT id, status FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
 
@@ -80,6 +81,6 @@ def _if_open_to_others(path: Path | os.DirEntry[str]) -> Iterator[Finding]:
         mode = path.stat().st_mode
     except FileNotFoundError:
         return
-    if mode & _OTHERS:
+    if mode & OTHERS:
         what = f"others may use it (mode {mode & 0o777:o}); jobs can hold secrets"
         yield Finding(Kind.PERMISSIONS, os.fspath(path), what)

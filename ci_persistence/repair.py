@@ -15,14 +15,13 @@ from ci_common.errors import CIError, InvalidTransition, StorageFull
 from ci_common.jobs import EndReason, JobStatus
 from ci_persistence import job_statements as sql
 from ci_persistence.check import Premises
+from ci_persistence.check_files import OTHERS
 from ci_persistence.connections import reading, writing
 from ci_persistence.findings import Finding, Kind
 from ci_persistence.job_rows import moment_columns
 from ci_persistence.logs import FileLogStore
 
 _LOST_LOG = "[ci] The log of this job was lost.\n"
-
-_OTHERS = 0o077
 
 _ROW = "SELECT status, attempt, log_base, zip_path FROM jobs WHERE id = ?"
 _CLEAR_RECIPE = "UPDATE jobs SET recipe = '{}' WHERE id = ?"
@@ -158,7 +157,7 @@ def _delete_log(premises: Premises, subject: str) -> None:
 def _close_to_others(_premises: Premises, subject: str) -> None:
     path = Path(subject)
     with suppress(FileNotFoundError):
-        path.chmod(path.stat().st_mode & ~_OTHERS & 0o7777)
+        path.chmod(path.stat().st_mode & ~OTHERS & 0o7777)
 
 
 def _fill_reserve(premises: Premises, _subject: str) -> None:

@@ -21,8 +21,8 @@ from ci_persistence import backup_folder
 from ci_persistence import job_statements as sql
 from ci_persistence.backup_folder import DATABASE, Manifest
 from ci_persistence.data_directory import LOGS, STASH, DataDirectory
-from ci_persistence.disk import ensure_folder, fsync_folder, is_disk_full
-from ci_persistence.errors import no_room
+from ci_persistence.disk import ensure_folder, fsync_folder
+from ci_persistence.errors import no_room, says_full
 from ci_persistence.job_rows import moment_columns, to_microseconds
 from ci_persistence.schema import load_migrations, upgrade
 
@@ -100,8 +100,8 @@ def _staging(data: DataDirectory) -> Iterator[tuple[Path, Path]]:
     database = data.database.with_name(f"{data.database.name}.{folder.name}")
     try:
         yield folder, database
-    except OSError as error:
-        if is_disk_full(error):
+    except (OSError, sqlite3.Error) as error:
+        if says_full(error):
             raise no_room(data.folder) from error
         raise
     finally:

@@ -297,6 +297,20 @@ class TestWholeOrNotThere:
             back_up(data.paths, destination, data.clock)
             assert len(calls) == 3
 
+    async def test_a_disk_too_small_for_the_database_is_named_rightly(
+        self, data, destination, monkeypatch
+    ):
+        full = sqlite3.OperationalError("database or disk is full")
+        full.sqlite_errorcode = sqlite3.SQLITE_FULL
+
+        def copy(*_):
+            raise full
+
+        monkeypatch.setattr(backup, "_copy_database", copy)
+        with pytest.raises(StorageFull, match=str(destination)):
+            back_up(data.paths, destination, data.clock)
+        assert list(destination.parent.iterdir()) == []
+
     async def test_it_is_on_disk_before_it_has_its_name(self, data, destination, monkeypatch):
         seen = []
         monkeypatch.setattr(os, "sync", lambda: seen.append(list(destination.parent.iterdir())))

@@ -1,6 +1,7 @@
 """Restoring a backup: every byte checked, nothing overwritten, nobody else's containers."""
 
 import hashlib
+import sqlite3
 
 import msgspec
 import pytest
@@ -209,8 +210,23 @@ async def test_a_full_disk_leaves_nothing(jobs, source, target, monkeypatch):
     assert nothing_at(target)
 
 
+async def test_a_disk_too_small_for_the_database_leaves_nothing(jobs, source, target, monkeypatch):
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+
+    def upgrade(*_, **__):
+        raise full
+
+    monkeypatch.setattr("ci_persistence.restore.upgrade", upgrade)
+    with pytest.raises(StorageFull, match=str(target.folder)):
+        restore(source, target.paths, target.clock)
+    assert nothing_at(target)
+
+
 KILLED_BEFORE_THE_DATABASE = """
 import os, signal, sys
+import sqlite3
+import sqlite3
 from pathlib import Path
 from ci_common.clock import SystemClock
 from ci_persistence import restore
