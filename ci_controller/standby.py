@@ -11,7 +11,6 @@ import logging
 import secrets
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ci_common.clock import Clock
@@ -111,10 +110,15 @@ class StandbyPool:
         if self._executor is None:
             return False
         while (standby := await self._next(spec.key)) is not None:
-            if await self._executor.take_standby(standby, name, spec):
-                return True
-            _log.info("standby %s cannot be used any more", standby)
-            await self._executor.remove(standby)
+            try:
+                if await self._executor.take_standby(standby, name, spec):
+                    return True
+                _log.info("standby %s cannot be used any more", standby)
+                await self._executor.remove(standby)
+            except BaseException:
+                # The engine knows whether it still is one, and the next look asks it.
+                self._taken.discard(standby)
+                raise
         return False
 
     def fill(self, key: str) -> None:
@@ -173,10 +177,14 @@ class StandbyPool:
             if its_key == key and name not in self._taken:
                 self._taken.add(name)
                 # Shielded: who waits may be cancelled, the standby is wanted all the same.
-                with suppress(EngineError):
+                try:
                     await asyncio.shield(task)
-                    return name
-                return None
+                except EngineError:
+                    return None
+                except asyncio.CancelledError:
+                    self._taken.discard(name)
+                    raise
+                return name
         return None
 
     async def _launch(self, name: str, spec: ContainerSpec) -> None:
