@@ -136,7 +136,8 @@ def _description() -> OpenAPIConfig:
         title="Standby CI",
         version=__version__,
         description="Submit a project as a zip, watch its tests run in a fresh container. "
-        f"Every route is at `/` and at `{API_PREFIX}`. Errors are problem documents (RFC 9457).",
+        f"Every route is at `/` and at `{API_PREFIX}`, unless its path begins so. "
+        "Errors are problem documents (RFC 9457).",
         servers=[ServerUrl(url="/"), ServerUrl(url=API_PREFIX)],
         openapi_router=Router(
             "/schema", route_handlers=[], include_in_schema=False, after_request=_plain_not_found
