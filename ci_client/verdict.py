@@ -32,6 +32,8 @@ def state_of(job: Mapping[str, Any]) -> str:
     """Return where a job is in its life, and how it ended, in a word or two."""
     if job.get("reason"):
         return str(job["reason"]).replace("_", " ")
+    if job.get("stopping"):
+        return f"{job['status']}, being stopped"
     position = job.get("position")
     return f"{job['status']} #{position}" if position else str(job["status"])
 
