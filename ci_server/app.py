@@ -79,7 +79,8 @@ class Application(Litestar):
         async def send_brief(message: LifeSpanSendMessage) -> None:
             refusal = self.state.get("refusal")
             if message["type"] == "lifespan.startup.failed" and refusal is not None:
-                message["message"] = " ".join(filter(None, (refusal.detail, refusal.hint)))
+                text = f"{refusal.detail.rstrip('.')}. {refusal.hint or ''}"
+                message["message"] = text.strip()
             await send(message)
 
         return send_brief
