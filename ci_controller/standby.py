@@ -13,6 +13,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ci_common.backoff import Backoff
 from ci_common.clock import Clock
 from ci_common.errors import EngineError
 from ci_common.executor import (
@@ -27,6 +28,9 @@ _log = logging.getLogger(__name__)
 
 _FAILURE_PAUSE = 30.0
 """Seconds for which a spec whose standby could not be launched gets none."""
+
+_DEATH_PAUSE = Backoff(first=2.0, longest=_FAILURE_PAUSE)
+"""How long a spec gets none when one standby after another ended before any was used."""
 
 _MOST_SPECS = 8
 """Specs remembered as recently used."""
@@ -73,7 +77,9 @@ class StandbyPool:
         self._ready: dict[str, str] = {}
         self._coming: dict[str, tuple[str, asyncio.Task[None]]] = {}
         self._taken: set[str] = set()
-        self._failed: dict[str, float] = {}
+        self._not_before: dict[str, float] = {}
+        self._dead: set[str] = set()
+        self._deaths: Counter[str] = Counter()
 
     @property
     def ready(self) -> frozenset[str]:
@@ -97,6 +103,7 @@ class StandbyPool:
         for name, each in seen.items():
             if each.key in self._specs and each.state is ContainerState.RUNNING:
                 self._offer(name, each.key)
+        self._mourn({name: each.key for name, each in seen.items() if _has_ended(each)})
         # A name that was handed over is not forgotten while an old list may still show it.
         self._taken &= seen.keys()
 
@@ -112,6 +119,7 @@ class StandbyPool:
         while (standby := await self._next(spec.key)) is not None:
             try:
                 if await self._executor.take_standby(standby, name, spec):
+                    del self._deaths[spec.key]
                     return True
                 _log.info("standby %s cannot be used any more", standby)
                 await self._executor.remove(standby)
@@ -157,11 +165,22 @@ class StandbyPool:
         uptime = self._clock.now().uptime
         for key, spec in reversed(self._specs.items()):
             count = min(self._settings.size, left // spec.memory)
-            failed = self._failed.get(key)
-            if count and (failed is None or uptime - failed >= _FAILURE_PAUSE):
+            if count and uptime >= self._not_before.get(key, 0.0):
                 wanted[key] = count
                 left -= count * spec.memory
         return wanted
+
+    def _mourn(self, dead: Mapping[str, str]) -> None:
+        """Pause with specs whose standbys end by themselves, as they do in an image without tar.
+
+        The first is replaced at once: it may have been the engine, or somebody's hand.
+        """
+        for key in {key for name, key in dead.items() if name not in self._dead}:
+            self._deaths[key] += 1
+            if self._deaths[key] > 1:
+                pause = _DEATH_PAUSE.ceiling(self._deaths[key] - 1)
+                self._not_before[key] = self._clock.now().uptime + pause
+        self._dead = set(dead)
 
     def _offer(self, name: str, key: str) -> None:
         if name not in self._taken and name not in self._coming:
@@ -193,8 +212,11 @@ class StandbyPool:
             await self._executor.launch(name, spec)
         except EngineError as error:
             _log.warning("no standby of %s for a while: %s", spec.image, error.detail)
-            self._failed[spec.key] = self._clock.now().uptime
+            self._not_before[spec.key] = self._clock.now().uptime + _FAILURE_PAUSE
             raise
-        self._failed.pop(spec.key, None)
         if name not in self._taken:
             self._ready[name] = spec.key
+
+
+def _has_ended(container: ObservedContainer) -> bool:
+    return container.state is ContainerState.EXITED

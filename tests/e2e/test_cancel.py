@@ -51,7 +51,7 @@ def test_a_queued_job(servers, engine, namespace, waiting):
 
 @pytest.mark.docker
 def test_a_running_job(server, engine, waiting):
-    """Fault 30: the command returns when it is stopped; who watches it is told."""
+    """Fault 30. The command returns when it is stopped; who watches it is told."""
     job_id = server.submit(waiting())
     watcher = server.ci_process("wait", job_id, "--all")
     with watcher:
@@ -68,7 +68,7 @@ def test_a_running_job(server, engine, waiting):
 
 @pytest.mark.docker
 def test_a_job_that_ignores_sigterm(servers, engine, namespace, project):
-    """Faults 27 and 30: asked for at once, stopped after the grace."""
+    """Fault 27. Fault 30. Asked for at once, stopped after the grace."""
     server = servers(namespace, executor="docker", stop_grace="2").start()
     made = project("trap '' TERM\necho started\nwhile :; do sleep 1; done")
     made.write({"ci.toml": "install = []\ncommand = ['sh', 'run.sh']\n"})
@@ -85,7 +85,7 @@ def test_a_job_that_ignores_sigterm(servers, engine, namespace, project):
 
 @pytest.mark.docker
 def test_a_job_that_has_ended(server, engine, project):
-    """Fault 30: its verdict stands."""
+    """Fault 30. Its verdict stands."""
     job_id = server.submit(project("exit 3"))
     job = server.until(job_id, "completed")
     assert delete(server, job_id).status_code == 409
@@ -103,7 +103,7 @@ def silent_registry():
 
 @pytest.mark.docker
 def test_a_job_whose_image_is_being_pulled(server, engine, project, silent_registry):
-    """Fault 30: there is no container yet, and there would be none for minutes."""
+    """Fault 30. There is no container yet, and there would be none for minutes."""
     job_id = server.submit(project(image=f"{silent_registry}/nothing:1"))
     server.until(job_id, "running")
     done = server.ci("cancel", job_id)
@@ -116,7 +116,7 @@ def test_a_job_whose_image_is_being_pulled(server, engine, project, silent_regis
 
 @pytest.mark.docker
 def test_wherever_a_job_is_on_its_way(servers, engine, namespace, project):
-    """Fault 30: cancelled as soon as it is submitted, at whatever step that finds it."""
+    """Fault 30. Cancelled as soon as it is submitted, at whatever step that finds it."""
     server = servers(namespace, executor="docker", max_running="4").start()
     jobs = []
     for _ in range(6):
@@ -135,7 +135,7 @@ def test_wherever_a_job_is_on_its_way(servers, engine, namespace, project):
 @pytest.mark.docker
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_server_that_is_killed(servers, engine, namespace, waiting, when):
-    """Fault 30: a request that was taken is carried out by the next server."""
+    """Fault 30. A request that was taken is carried out by the next server."""
     server = servers(namespace, executor="docker", stop_grace="30").start()
     job_id = server.submit(waiting())
     server.until_log(job_id, "started")
@@ -158,7 +158,7 @@ def test_a_server_that_is_killed(servers, engine, namespace, waiting, when):
 
 @pytest.mark.docker
 def test_through_a_worker_that_does_not_run_the_jobs(servers, engine, namespace, waiting):
-    """Fault 30: every worker takes cancels, and the one that controls is told."""
+    """Fault 30. Every worker takes cancels, and the one that controls is told."""
     server = servers(namespace, executor="docker", workers=2, reconcile_interval="3600").start()
     lock = server.folder / "controller.lock"
     leader = int(eventually(lambda: lock.read_text().strip(), what="a leader"))
@@ -183,7 +183,7 @@ def stopped(pid: int):
 
 
 def test_a_local_job_and_what_it_started(servers, namespace, project, tmp_path):
-    """Fault 30: without an engine, the whole process group goes."""
+    """Fault 30. Without an engine, the whole process group goes."""
     local = servers(namespace, executor="local").start()
     alive = tmp_path / "alive"
     job_id = local.submit(

@@ -121,7 +121,7 @@ async def test_a_time_limit_is_kept_across_it(world, controller, tmp_path, jump)
 
 
 async def test_jobs_start_and_are_listed_in_the_order_they_came(world, tmp_path):
-    """Fault 23: what was submitted later has the earlier time, and is later all the same."""
+    """Fault 23. What was submitted later has the earlier time, and is later all the same."""
     order = tmp_path / "order"
     jobs = []
     for number, jump in enumerate((0, -HOUR, 2 * HOUR, -HOUR / 2)):

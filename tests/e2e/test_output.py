@@ -84,7 +84,7 @@ def test_one_line_of_100_mb(server, project, tmp_path):
 
 
 def test_one_line_of_100_mb_that_is_read_again(server, engine, project):
-    """Fault 33: after a crash the engine's own log is read from its start."""
+    """Fault 33. After a crash the engine's own log is read from its start."""
     job_id = server.submit(project(f"head -c {LINE} /dev/zero | tr '\\0' x\necho\necho done"))
     server.until_log(job_id, "$ sh run.sh\n")
     server.kill()
@@ -98,7 +98,7 @@ def test_one_line_of_100_mb_that_is_read_again(server, engine, project):
 
 
 def test_bytes_of_every_kind(server, project):
-    """Fault 34: kept in the log as they are, shown sanely where there must be text."""
+    """Fault 34. Kept in the log as they are, shown sanely where there must be text."""
     made = project(f"printf '{ODD.decode('ascii')}'")
     submitted = server.ci("submit", str(made.path))
     assert submitted.returncode == 0
@@ -113,7 +113,7 @@ def test_bytes_of_every_kind(server, project):
 
 
 def test_bytes_of_every_kind_that_are_read_again(server, engine, project):
-    """Fault 34: the engine gives them back as they were."""
+    """Fault 34. The engine gives them back as they were."""
     wait = "until [ -e /tmp/go ]; do sleep 0.05; done"
     job_id = server.submit(project(f"printf '{ODD.decode('ascii')}'\n{wait}\nprintf 'b\\000\\377'"))
     server.until_log(job_id, "end")

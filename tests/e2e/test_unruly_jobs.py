@@ -12,7 +12,7 @@ GREEDY = "python3 -c 'b = bytearray(10**9)'"
 
 @pytest.mark.parametrize(("exit_code", "reason"), [(0, "passed"), (3, "failed")])
 def test_a_child_out_of_memory(server, project, exit_code, reason):
-    """Fault 25: the command's own exit code decides, and the log says what happened."""
+    """Fault 25. The command's own exit code decides, and the log says what happened."""
     made = project(f"{GREEDY}\necho 'child ended with' $?\nexit {exit_code}", memory="64m")
     done = server.ci("submit", str(made.path), "--passthrough-exit")
     assert done.returncode == exit_code, done.stderr.decode()
@@ -36,7 +36,7 @@ while True:
 
 
 def test_a_fork_bomb(servers, engine, namespace, project, waiting):
-    """Fault 26: it fills its own place and no other; its time limit ends it."""
+    """Fault 26. It fills its own place and no other; its time limit ends it."""
     server = servers(namespace, executor="docker", job_pids=str(PIDS), max_running="2").start()
     peaceful = server.submit(waiting())
     server.until_log(peaceful, "started")
@@ -58,7 +58,7 @@ def processes_of(engine, job_id: str) -> int:
 
 
 def test_a_job_that_ignores_sigterm(servers, engine, namespace, project):
-    """Fault 27: it is asked, has its grace, and is killed."""
+    """Fault 27. It is asked, has its grace, and is killed."""
     server = servers(namespace, executor="docker", stop_grace="2").start()
     script = "trap 'echo asked to end' TERM\necho started\nwhile :; do sleep 0.2; done"
     made = project(script, timeout="1s")
@@ -74,7 +74,7 @@ def test_a_job_that_ignores_sigterm(servers, engine, namespace, project):
 
 
 def test_a_time_limit_while_the_job_writes_without_end(server, engine, project):
-    """Fault 29: what it wrote until then is kept."""
+    """Fault 29. What it wrote until then is kept."""
     job_id = server.submit(project("while :; do echo x; done", timeout="2s"))
     job = server.until(job_id, "completed")
     assert (job["reason"], job["success"]) == ("timed_out", False)
@@ -86,7 +86,7 @@ def test_a_time_limit_while_the_job_writes_without_end(server, engine, project):
 
 
 def test_a_background_process_that_keeps_writing(server, engine, project):
-    """Fault 28: the job ends with its main process, and takes the others along."""
+    """Fault 28. The job ends with its main process, and takes the others along."""
     job_id = server.submit(
         project("(while :; do echo from behind; sleep 0.1; done) &\nsleep 1\necho bye\nexit 4")
     )

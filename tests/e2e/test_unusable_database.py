@@ -74,7 +74,7 @@ def files_of(server) -> dict[str, str]:
 
 
 def test_moving_it_away_begins_anew(used, project):
-    """Fault 22: the way out that is named works, and so does the way back."""
+    """Fault 22. The way out that is named works, and so does the way back."""
     path = used.folder / "ci_jobs.db"
     sound = path.read_bytes()
     overwrite(path)

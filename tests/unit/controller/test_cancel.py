@@ -56,7 +56,7 @@ async def test_a_queued_job_is_never_claimed(world):
 
 @pytest.mark.parametrize("held_call", ["launch", "feed"])
 async def test_a_job_on_its_way_is_called_off(world, held_call):
-    """Fault 30: whatever the engine is busy with, as minutes of pulling an image."""
+    """Fault 30. Whatever the engine is busy with, as minutes of pulling an image."""
     job = await world.submit()
     controller = world.controller()
     world.engine.hold(held_call)
@@ -85,7 +85,7 @@ async def test_a_job_that_waits_for_its_turn_to_start_is_called_off(world):
 
 
 async def test_a_container_that_comes_into_being_too_late_is_removed(world):
-    """Fault 30: an engine goes on with what it was asked for, though nobody waits any more."""
+    """Fault 30. An engine goes on with what it was asked for, though nobody waits any more."""
     job = await world.submit()
     controller = world.controller()
     held = world.engine.hold("launch")
@@ -110,7 +110,7 @@ async def test_a_running_job_is_stopped(world):
 
 
 async def test_a_job_that_was_fed_and_not_noted_as_such_is_stopped(world):
-    """Fault 30: nobody writes to its log any more while its container is being removed."""
+    """Fault 30. Nobody writes to its log any more while its container is being removed."""
     job = await world.submit()
     controller = world.controller()
     world.engine.on_fed = print_and_wait
@@ -138,7 +138,7 @@ async def _is_being_stopped(world, job) -> bool:
 
 
 async def test_a_stop_is_carried_out_once(world):
-    """Fault 30: while the container takes its time to end, nothing is asked for again."""
+    """Fault 30. While the container takes its time to end, nothing is asked for again."""
     job = await world.submit()
     controller = world.controller()
     await begun(world, job, controller)
@@ -155,7 +155,7 @@ async def test_a_stop_is_carried_out_once(world):
 
 
 async def test_a_job_that_ends_by_itself_first_keeps_its_verdict(world):
-    """Fault 30: one ended state, whoever comes first."""
+    """Fault 30. One ended state, whoever comes first."""
     job = await world.submit()
     controller = world.controller()
     await begun(world, job, controller)
@@ -168,7 +168,7 @@ async def test_a_job_that_ends_by_itself_first_keeps_its_verdict(world):
 
 
 async def test_a_fault_of_the_attempt_does_not_bring_a_cancelled_job_back(world):
-    """Fault 30: its container vanished in the very moment."""
+    """Fault 30. Its container vanished in the very moment."""
     job = await world.submit()
     controller = world.controller()
     await begun(world, job, controller)
@@ -179,7 +179,7 @@ async def test_a_fault_of_the_attempt_does_not_bring_a_cancelled_job_back(world)
 
 
 async def test_a_cancel_between_a_fault_and_its_consequence_counts(world):
-    """Fault 30: it came when the attempt had looked, and before it was queued again."""
+    """Fault 30. It came when the attempt had looked, and before it was queued again."""
     job = await world.submit()
     controller = world.controller()
     await begun(world, job, controller)
@@ -210,7 +210,7 @@ async def test_a_job_on_hold_after_a_fault_is_queued(world):
 
 
 async def test_what_the_engine_does_not_let_go_of_is_not_said_to_be_stopped(world):
-    """Fault 30: an engine that is away cannot stop anything; it is made up for."""
+    """Fault 30. An engine that is away cannot stop anything; it is made up for."""
     job = await world.submit()
     controller = world.controller()
     await begun(world, job, controller)
@@ -224,7 +224,7 @@ async def test_what_the_engine_does_not_let_go_of_is_not_said_to_be_stopped(worl
 
 
 async def test_an_engine_that_goes_away_while_a_start_is_called_off(world):
-    """Fault 30: the end is written when what was launched is gone, not before."""
+    """Fault 30. The end is written when what was launched is gone, not before."""
     job = await world.submit()
     controller = world.controller()
     world.engine.hold("feed")
@@ -246,7 +246,7 @@ async def test_an_engine_that_goes_away_while_a_start_is_called_off(world):
 @pytest.mark.parametrize("progress", ["claimed", "launched", "noted", "running", "exited"])
 @pytest.mark.parametrize("asked", ["before", "after"])
 async def test_a_process_that_dies_leaves_the_stop_to_the_next(world, progress, asked):
-    """Fault 30: killed before or after the stop was asked for, at every step."""
+    """Fault 30. Killed before or after the stop was asked for, at every step."""
     job = await world.submit()
     await claimed(world, job)
     if progress != "claimed":
@@ -276,7 +276,7 @@ async def test_a_process_that_dies_leaves_the_stop_to_the_next(world, progress, 
 
 
 async def test_a_standby_on_its_way_to_a_cancelled_job_is_not_lost(world):
-    """Fault 30: what waited for it is gone; it serves the next job."""
+    """Fault 30. What waited for it is gone; it serves the next job."""
     world.settings = replace(world.settings, standby=StandbySettings(size=1))
     controller = world.controller()
     held = world.engine.hold("launch")
@@ -300,7 +300,7 @@ async def test_a_standby_on_its_way_to_a_cancelled_job_is_not_lost(world):
 
 
 async def test_a_standby_that_was_not_handed_over_is_not_lost(world):
-    """Fault 30: the start was called off while the engine was being asked."""
+    """Fault 30. The start was called off while the engine was being asked."""
     world.settings = replace(world.settings, standby=StandbySettings(size=1))
     controller = world.controller()
     await world.settle(controller)

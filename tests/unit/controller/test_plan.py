@@ -231,7 +231,7 @@ def test_a_stop_that_was_only_written_down_is_carried_out():
 
 
 def test_a_job_that_is_being_stopped_on_its_way_is_called_off_once():
-    """Fault 30: there may be no container yet that could be stopped."""
+    """Fault 30. There may be no container yet that could be stopped."""
     job = a_job(stop_reason=EndReason.CANCELLED)
     on_its_way = Snapshot(
         now=NOW, running=(job,), containers=(), busy=frozenset({"a"}), starting=frozenset({"a"})
@@ -242,7 +242,7 @@ def test_a_job_that_is_being_stopped_on_its_way_is_called_off_once():
 
 
 def test_a_job_that_is_being_stopped_is_not_started_again():
-    """Fault 30: its process died between the claim and the container."""
+    """Fault 30. Its process died between the claim and the container."""
     job = a_job(stop_reason=EndReason.CANCELLED)
     assert plan(Snapshot(now=NOW, running=(job,), containers=())) == [Vanish("a", 1)]
     unfed = Snapshot(now=NOW, running=(job,), containers=(container(state=ContainerState.CREATED),))
