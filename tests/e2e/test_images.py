@@ -24,7 +24,10 @@ def tar_of(**programs: bytes) -> bytes:
 
 @pytest.fixture
 def images(engine, namespace, runner_image):
-    """Make images; all of them are gone with the test."""
+    """Make images; all of them are gone with the test.
+
+    Name it before the server: then the server, and what it launched from them, goes first.
+    """
     repository = f"standby-ci-test-{namespace.strip('_')}"
     client = engine.client
     made = []
@@ -50,7 +53,7 @@ def images(engine, namespace, runner_image):
 
     yield Images()
     for image in made:
-        client.images.remove(image, force=True)
+        client.images.remove(image)  # refused while a container is made of it
 
 
 def infra_error(server, project, image: str) -> str:
@@ -77,7 +80,7 @@ def test_no_registry_answers(server, engine, project):
     assert server.until(other, "completed")["success"] is True
 
 
-def test_an_image_without_a_shell(server, engine, project, images):
+def test_an_image_without_a_shell(images, server, engine, project):
     """Fault 39."""
     detail = infra_error(server, project, images.imported("no-shell"))
     assert "exec sh failed" in detail
@@ -85,7 +88,7 @@ def test_an_image_without_a_shell(server, engine, project, images):
     eventually(lambda: not engine.containers(), what="nothing is left of it")
 
 
-def test_an_image_for_another_machine(server, engine, project, images):
+def test_an_image_for_another_machine(images, server, engine, project):
     """Fault 39. Its programs cannot be executed here."""
     detail = infra_error(server, project, images.imported("foreign", sh=b"\x7fELF of elsewhere"))
     assert "exec format error" in detail.lower()
@@ -93,7 +96,7 @@ def test_an_image_for_another_machine(server, engine, project, images):
     eventually(lambda: not engine.containers(), what="nothing is left of it")
 
 
-def test_an_image_without_tar(server, engine, project, images):
+def test_an_image_without_tar(images, server, engine, project):
     """Fault 39."""
     detail = infra_error(server, project, images.derived("no-tar", "rm $(command -v tar)"))
     assert "tar" in detail
@@ -101,7 +104,7 @@ def test_an_image_without_tar(server, engine, project, images):
     eventually(lambda: not engine.containers(), what="nothing is left of it")
 
 
-def test_an_image_with_a_bad_entrypoint(server, project, images):
+def test_an_image_with_a_bad_entrypoint(images, server, project):
     """Fault 39. Jobs have an entrypoint of their own, so its own does not matter."""
     image = images.derived("bad", "true", Entrypoint=["/no/such/program"], Cmd=["nor this"])
     done = server.ci("submit", str(project(image=image).path))
