@@ -22,6 +22,7 @@ COMMANDS = {
     "logs": "Print a job's output.",
     "status": "Show one job.",
     "list": "Show the latest jobs.",
+    "cancel": "Stop a job.",
     "run": "Run a project without a server: one job, and all is gone.",
     "serve": "Start a server.",
     "doctor": "Check what is needed, and say how to mend what is not right.",

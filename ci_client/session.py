@@ -21,6 +21,7 @@ from ci_common.errors import ServerRefused
 JobDict = dict[str, Any]
 """A job as ``ci_common.api.JobView`` has it."""
 
+_MANAGEMENT = "/api/v1"
 _PAGE = 100
 _STREAM_HEADERS = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
 _NEXT_PAGE = re.compile(r'<([^>]*)>\s*;\s*rel="?next\b')
@@ -118,7 +119,17 @@ class Session:
 
     def job(self, reference: str) -> JobDict:
         """Return the job that ``reference`` names: its id, a unique prefix, or ``last``."""
-        with self._get(_path_of(reference)) as response:
+        with self._ask("GET", _path_of(reference)) as response:
+            return _object(response)
+
+    def cancel(self, reference: str) -> JobDict:
+        """Cancel a job; return it: ``cancelled``, or still ``running`` while it is being stopped.
+
+        Raises:
+            InvalidTransition: it has ended otherwise.
+
+        """
+        with self._ask("DELETE", self._managed(_path_of(reference))) as response:
             return _object(response)
 
     def jobs(self, limit: int = _PAGE) -> list[JobDict]:
@@ -126,16 +137,16 @@ class Session:
         found: list[JobDict] = []
         query: str | None = urlencode({"limit": min(limit, _PAGE)})
         while query is not None and len(found) < limit:
-            with self._get(f"/jobs?{query}") as response:
+            with self._ask("GET", f"/jobs?{query}") as response:
                 found += _array(response)
             query = _next_page(response)
         return found[:limit]
 
     def server_state(self) -> ServerState:
         """Return what the server says of itself."""
-        with self._get("/version") as response:
+        with self._ask("GET", "/version") as response:
             version, date = _object(response).get("version"), response.headers.get("date")
-        with self._get("/ready", even_if_not_well=True) as response:
+        with self._ask("GET", "/ready", even_if_not_well=True) as response:
             problems = _object(response).get("problems")
         return ServerState(
             version=str(version or ""),
@@ -155,10 +166,14 @@ class Session:
 
         return tail_offset(self._http, f"{_path_of(job_id)}/log", lines)
 
+    def _managed(self, path: str) -> str:
+        base = self._http.base_url
+        return path if base.endswith(_MANAGEMENT) else _MANAGEMENT + path
+
     @contextmanager
-    def _get(self, path: str, *, even_if_not_well: bool = False) -> Iterator[Response]:
+    def _ask(self, method: str, path: str, *, even_if_not_well: bool = False) -> Iterator[Response]:
         try:
-            with self._http.send("GET", path) as response:
+            with self._http.send(method, path) as response:
                 if not even_if_not_well:  # else the body of a 503 is worth reading
                     refuse_problems(response)
                 yield response

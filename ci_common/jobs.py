@@ -113,6 +113,11 @@ class Result:
         """Whether the verdict is a pass."""
         return self.reason is EndReason.PASSED
 
+    @property
+    def change(self) -> Change:
+        """What writing this result does to a running job."""
+        return Change.CANCEL if self.reason is EndReason.CANCELLED else Change.FINISH
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
@@ -302,7 +307,10 @@ class JobRepository(Protocol):
         ...
 
     async def finish(self, job_id: str, *, attempt: int, result: Result, now: Moment) -> bool:
-        """Write the end of a running job, once and for all."""
+        """Write the end of a running job, once and for all.
+
+        With the reason ``CANCELLED`` the job ends as cancelled, else as completed.
+        """
         ...
 
     async def requeue(
@@ -314,7 +322,23 @@ class JobRepository(Protocol):
         detail: str,
         hold_until: datetime | None = None,
     ) -> bool:
-        """Put a running job back in its old place; ``charged`` adds one to its faults."""
+        """Put a running job back in its old place; ``charged`` adds one to its faults.
+
+        False also when the attempt is being stopped: then it is to end, not to run again.
+        """
+        ...
+
+    async def cancel(self, job_id: str, *, now: Moment) -> Job:
+        """End a queued job as cancelled, or ask for a running one to be stopped; return the row.
+
+        Any attempt is meant, whichever it is by now. A running job only gets its
+        ``stop_reason``, unless it has one: whoever runs it stops it. A job that
+        has ended stays as it is, so cancelling twice changes nothing.
+
+        Raises:
+            JobNotFound: there is none.
+
+        """
         ...
 
     async def oldest_ended(self, *, limit: int, before: Moment) -> Sequence[Job]:

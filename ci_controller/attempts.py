@@ -10,6 +10,7 @@ takes it up again.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -29,7 +30,14 @@ from ci_controller.job_log import JobLog
 from ci_controller.job_script import render_environment, render_job_script
 from ci_controller.settings import ControllerSettings
 from ci_controller.standby import StandbyPool
-from ci_controller.verdict import CHILD_KILLED_NOTE, child_was_killed, died_with_engine, judge
+from ci_controller.starts import CalledOff, Starts
+from ci_controller.verdict import (
+    CHILD_KILLED_NOTE,
+    child_was_killed,
+    died_with_engine,
+    end_note,
+    judge,
+)
 from ci_controller.workspace import tar_project
 
 _log = logging.getLogger(__name__)
@@ -70,8 +78,7 @@ class Attempts:
     launching: asyncio.Semaphore
     started: Callable[[], None]
     """Called when a job has got into its container, or has failed to."""
-    on_their_way: set[str] = field(default_factory=set)
-    """Ids of jobs that are being brought into a container."""
+    starts: Starts = field(default_factory=Starts)
     _engine_was_away: set[str] = field(default_factory=set)
 
     async def start(self, job: Job, *, discard: bool = False) -> None:
@@ -87,12 +94,17 @@ class Attempts:
 
     async def vanish(self, job: Job) -> None:
         """Deal with a job whose container is no longer there."""
-        await self._give_back(job, AttemptFault("the container vanished"))
+        await self._conclude(job, AttemptFault("the container vanished"))
 
     async def stop(self, job: Job, reason: EndReason) -> None:
-        """Stop a running attempt; whoever stays with it writes the result."""
-        if await self.repository.record_stop(job.id, attempt=job.attempt, reason=reason):
-            await self.executor.stop(self._name(job), grace=self.settings.stop_grace)
+        """Stop a running attempt; whoever stays with it writes the result.
+
+        One that is still on its way into a container is called off.
+        """
+        if not await self.repository.record_stop(job.id, attempt=job.attempt, reason=reason):
+            return
+        self.starts.call_off(job.id)
+        await self.executor.stop(self._name(job), grace=self.settings.stop_grace)
 
     def _name(self, job: Job) -> str:
         return self.executor.container_name(job.id, job.attempt)
@@ -100,10 +112,10 @@ class Attempts:
     async def _settle(self, job: Job, run: Coroutine[None, None, Result]) -> None:
         """Write down what comes out of an attempt, whatever it is."""
         outcome = await self._outcome(job, run)
-        if outcome is None:
-            return
-        if isinstance(outcome, AttemptFault):
-            outcome = await self._stopped_anyway(job) or outcome
+        if outcome is not None:
+            await self._conclude(job, outcome)
+
+    async def _conclude(self, job: Job, outcome: Result | AttemptFault) -> None:
         if isinstance(outcome, Result):
             await self._finish(job, outcome)
         else:
@@ -111,12 +123,15 @@ class Attempts:
         self._engine_was_away.discard(job.id)
         await self._clean_up(job)
 
-    async def _stopped_anyway(self, job: Job) -> Result | None:
-        """Return the result of an attempt that we were stopping when it met its fault."""
+    async def _end_stopped(self, job: Job) -> bool:
+        """End an attempt that was being stopped when it met its fault; False if it was not."""
         row = await self.repository.get(job.id)
         if row.attempt != job.attempt or row.stop_reason is None:
-            return None
-        return Result(reason=row.stop_reason)
+            return False
+        # Whoever reads that the job is stopped relies on nothing of it running any more.
+        await self.executor.remove(self._name(job))
+        await self._finish(job, Result(reason=row.stop_reason))
+        return True
 
     async def _outcome(
         self, job: Job, run: Coroutine[None, None, Result]
@@ -151,13 +166,14 @@ class Attempts:
 
     async def _run_new(self, job: Job, *, discard: bool) -> Result:
         with JobLog(self.repository.logs, job, self.signals, new_attempt=True) as log:
-            self.on_their_way.add(job.id)
             try:
-                pump = await self._feed(job, log, discard=discard)
+                async with self.starts.of(job.id):
+                    pump = await self._feed(job, log, discard=discard)
+            except CalledOff as error:
+                raise AttemptFault("its start was called off", charged=False) from error
             except EngineUnavailable as error:
                 raise AttemptFault(error.detail) from error
             finally:
-                self.on_their_way.discard(job.id)
                 self.started()
             return await self._stay(job, log, pump)
 
@@ -178,10 +194,12 @@ class Attempts:
         env = self.settings.defaults.env
         script = render_job_script(job.recipe)
         tar = tar_project(job.zip_path, script, render_environment(job.recipe, env))
-        pump = await self.executor.feed(name, tar, log.sink)
-        if not await self.repository.record_fed(job.id, attempt=job.attempt):
-            await pump.close()
-            raise AttemptLost
+        async with AsyncExitStack() as unless_fed:
+            pump = await self.executor.feed(name, tar, log.sink)
+            unless_fed.push_async_callback(pump.close)
+            if not await self.repository.record_fed(job.id, attempt=job.attempt):
+                raise AttemptLost
+            unless_fed.pop_all()
         return pump
 
     async def _run_found(self, job: Job) -> Result:
@@ -226,9 +244,6 @@ class Attempts:
             raise AttemptFault("the container engine stopped while the job was running")
         if child_was_killed(ended):
             log.note(CHILD_KILLED_NOTE)
-        if row.stop_reason is EndReason.TIMED_OUT:
-            limit = self.settings.defaults.timeout_of(job.recipe)
-            log.note(f"Stopped: the job took longer than its time limit of {limit:g} s.")
         return judge(job.recipe, ended, row.stop_reason)
 
     def _took_the_engine(self, job: Job, ended: ContainerExit) -> bool:
@@ -259,9 +274,9 @@ class Attempts:
         return row
 
     async def _finish(self, job: Job, result: Result) -> None:
-        if result.reason is EndReason.INFRA_ERROR:
+        if text := end_note(result, self.settings.defaults.timeout_of(job.recipe)):
             with JobLog(self.repository.logs, job, self.signals) as log:
-                log.note(f"Infrastructure error: {result.detail}")
+                log.note(text)
         if await self.repository.finish(
             job.id, attempt=job.attempt, result=result, now=self.clock.now()
         ):
@@ -269,7 +284,9 @@ class Attempts:
         self.signals.notify(job_topic(job.id))
 
     async def _give_back(self, job: Job, fault: AttemptFault) -> None:
-        """Queue the job again, or end it when its attempts are used up."""
+        """Queue the job again; end it when it is being stopped or its attempts are used up."""
+        if await self._end_stopped(job):
+            return
         faults = job.faults + fault.charged
         if faults >= job.max_attempts:
             detail = f"{fault.detail} ({faults} attempts)"
@@ -284,15 +301,16 @@ class Attempts:
                     f"Attempt {faults} of {job.max_attempts} was lost: {fault.detail}. "
                     "The job starts again by itself."
                 )
-        await self.repository.requeue(
+        # Refused if its stop was asked for just now: then the next look finds no container for it.
+        if await self.repository.requeue(
             job.id,
             attempt=job.attempt,
             charged=fault.charged,
             detail=fault.detail,
             hold_until=hold_until,
-        )
-        _log.warning("job %s: queued again: %s", job.id, fault.detail)
-        self.signals.notify(job_topic(job.id))
+        ):
+            _log.warning("job %s: queued again: %s", job.id, fault.detail)
+            self.signals.notify(job_topic(job.id))
 
     async def _clean_up(self, job: Job) -> None:
         """Remove what the attempt leaves behind; what fails here is swept later."""

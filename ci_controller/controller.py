@@ -164,7 +164,7 @@ class JobController:
         work = Work(
             busy=frozenset(self._jobs),
             stopping=frozenset(self._stops),
-            starting=bool(self._attempts.on_their_way),
+            starting=self._attempts.starts.job_ids,
         )
         standbys = self._standbys.ready
         try:

@@ -16,12 +16,12 @@ from ci_controller.settings import ControllerSettings
 class Work:
     """What this process has in hand: ids of jobs that tasks work at, and that are being stopped.
 
-    ``starting``: whether one of them is on its way into a container.
+    ``starting``: those on their way into a container.
     """
 
     busy: frozenset[str] = frozenset()
     stopping: frozenset[str] = frozenset()
-    starting: bool = False
+    starting: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

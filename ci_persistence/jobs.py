@@ -30,6 +30,7 @@ LONGEST_HOLD = timedelta(minutes=10)
 LATEST = "last"
 """The reference to the newest job."""
 
+_CANCELLED = Result(reason=EndReason.CANCELLED)
 _MAX_SEQ = 2**63 - 1
 _AFTER_ANY_ID = "\x7f"
 
@@ -173,15 +174,8 @@ class SQLiteJobRepository:
 
     async def finish(self, job_id: str, *, attempt: int, result: Result, now: Moment) -> bool:
         """Write the end of a running job, once and for all."""
-        values = {
-            "id": job_id,
-            "attempt": attempt,
-            "reason": result.reason.value,
-            "exit_code": result.exit_code,
-            "detail": _storable(result.detail),
-            **moment_columns("ended", now),
-        }
-        return await self._write(sql.FINISH, values)
+        values = {"id": job_id, "attempt": attempt, **_end_columns(result, now)}
+        return await self._write(sql.END[result.change], values)
 
     async def requeue(
         self,
@@ -222,6 +216,18 @@ class SQLiteJobRepository:
         row = await self._database.fetch_one(sql.NEWEST_RESTORE)
         return row["token"] if row else None
 
+    async def cancel(self, job_id: str, *, now: Moment) -> Job:
+        """End a queued job, or ask for a running one to be stopped. Raises ``JobNotFound``."""
+        end = {"id": _askable(job_id), **_end_columns(_CANCELLED, now)}
+        asked = {"id": job_id, "reason": EndReason.CANCELLED.value}
+        async with self._database.transaction() as transaction:
+            if not await transaction.execute(sql.CANCEL_QUEUED, end):
+                await transaction.execute(sql.ASK_TO_STOP, asked)
+            row = await transaction.fetch_one(sql.BY_ID, (job_id,))
+        if row is None:
+            raise _not_found(job_id)
+        return job_from_row(row)
+
     async def _jobs(
         self, query: str, parameters: Mapping[str, Any] | Sequence[Any] = ()
     ) -> Sequence[Job]:
@@ -253,6 +259,15 @@ async def _required(transaction: Transaction, job_id: str) -> Job:
     if row is None:
         raise sqlite3.IntegrityError(f"the job {job_id} was just written and is not there")
     return job_from_row(row)
+
+
+def _end_columns(result: Result, now: Moment) -> Mapping[str, Any]:
+    return {
+        "reason": result.reason.value,
+        "exit_code": result.exit_code,
+        "detail": _storable(result.detail),
+        **moment_columns("ended", now),
+    }
 
 
 def _askable(reference: str) -> str:

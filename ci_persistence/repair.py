@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ci_common.errors import CIError, InvalidTransition, StorageFull
-from ci_common.jobs import EndReason, JobStatus
+from ci_common.jobs import Change, EndReason, JobStatus
 from ci_persistence import job_statements as sql
 from ci_persistence.check import Premises
 from ci_persistence.check_files import OTHERS
@@ -97,7 +97,7 @@ def _end(
         "detail": why,
         **moment_columns("ended", now),
     }
-    if not connection.execute(sql.FINISH, finish).rowcount:
+    if not connection.execute(sql.END[Change.FINISH], finish).rowcount:
         raise InvalidTransition(f"job {job_id} could not be ended")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ci_common.clock import Clock, Moment, format_utc
 from ci_common.errors import ConfigurationError
-from ci_common.jobs import EndReason, JobStatus
+from ci_common.jobs import EndReason, JobStatus, Result
 from ci_persistence import backup_folder
 from ci_persistence import job_statements as sql
 from ci_persistence.backup_folder import DATABASE, Manifest
@@ -153,6 +153,10 @@ def _take_back(
     if stop_reason is None:
         connection.execute(sql.REQUEUE, {**values, "charged": 0, "hold_until": None})
     else:
-        reason = EndReason(stop_reason).value
-        ended = {"reason": reason, "exit_code": None, **moment_columns("ended", now)}
-        connection.execute(sql.FINISH, {**values, **ended})
+        result = Result(reason=EndReason(stop_reason))
+        ended = {
+            "reason": result.reason.value,
+            "exit_code": None,
+            **moment_columns("ended", now),
+        }
+        connection.execute(sql.END[result.change], {**values, **ended})

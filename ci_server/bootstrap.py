@@ -25,6 +25,7 @@ from ci_persistence.inspection import inspect
 from ci_persistence.jobs import SQLiteJobRepository
 from ci_persistence.schema import load_migrations
 from ci_persistence.space import DiskSpace, Reserve
+from ci_server.control import JobControl
 from ci_server.listening import listening_host
 from ci_server.log_config import configure_logging
 from ci_server.parts import Parts
@@ -70,6 +71,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             signals=signals,
             shutdown=Shutdown(),
             submissions=build_submissions(settings, repository, signals),
+            control=JobControl(repository, signals, SystemClock()),
             executor=executor,
             executor_name=name,
             controller=controller,

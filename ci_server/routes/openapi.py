@@ -11,6 +11,7 @@ from litestar.openapi.spec import (
     Reference,
     RequestBody,
     Schema,
+    Server,
 )
 
 from ci_common.api import PROBLEM_MEDIA_TYPE, Problem
@@ -19,7 +20,7 @@ from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
 _MEANINGS = {
     400: "The request is not valid; the problem says which part of it.",
     404: "There is no such job.",
-    409: "More than one job id begins like that.",
+    409: "More than one job id begins like that; or the job's state does not allow this.",
     413: "The upload is larger than this server accepts.",
     416: "No byte of the range exists.",
     422: "The idempotency key was used for a different submission.",
@@ -91,3 +92,11 @@ class SubmitOperation(Operation):
     def __post_init__(self) -> None:
         self.parameters = [*(self.parameters or ()), _idempotency_key()]
         self.request_body = _form()
+
+
+@dataclass
+class OperationAtRoot(Operation):
+    """An operation whose path is whole as it stands."""
+
+    def __post_init__(self) -> None:
+        self.servers = [Server(url="/")]

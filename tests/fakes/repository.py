@@ -161,10 +161,12 @@ class InMemoryJobRepository:
         return self._note(job_id, attempt, stop_reason=earlier or reason)
 
     async def finish(self, job_id: str, *, attempt: int, result: Result, now: Moment) -> bool:
+        if job_id in self._jobs and self._jobs[job_id].status is not JobStatus.RUNNING:
+            return False
         finished = self._move(
             job_id,
             attempt,
-            Change.FINISH,
+            result.change,
             reason=result.reason,
             exit_code=result.exit_code,
             detail=result.detail,
@@ -183,12 +185,14 @@ class InMemoryJobRepository:
         detail: str,
         hold_until: datetime | None = None,
     ) -> bool:
-        faults = self._jobs[job_id].faults + charged if job_id in self._jobs else 0
+        job = self._jobs.get(job_id)
+        if job is None or job.stop_reason is not None:
+            return False
         return self._move(
             job_id,
             attempt,
             Change.REQUEUE,
-            faults=faults,
+            faults=job.faults + charged,
             detail=detail,
             hold_until=hold_until,
             started=None,
@@ -204,6 +208,17 @@ class InMemoryJobRepository:
             del self._jobs[job_id]
         self._keys = {key: kept for key, kept in self._keys.items() if kept[1] in self._jobs}
         return len(gone)
+
+    async def cancel(self, job_id: str, *, now: Moment) -> Job:
+        job = await self.get(job_id)
+        if job.status is JobStatus.QUEUED:
+            ended = {"reason": EndReason.CANCELLED, "exit_code": None, "detail": None}
+            self._move(job_id, job.attempt, Change.CANCEL, end_time=now.wall, **ended)
+            self._ended[job_id] = now
+        else:
+            reason = job.stop_reason or EndReason.CANCELLED
+            self._note(job_id, job.attempt, stop_reason=reason)
+        return self._jobs[job_id]
 
     def _newest_first(self) -> list[Job]:
         return sorted(self._jobs.values(), key=lambda job: -job.seq)

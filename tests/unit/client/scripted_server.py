@@ -124,6 +124,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._handle(b"")
 
+    def do_DELETE(self) -> None:
+        self._handle(b"")
+
     def do_POST(self) -> None:
         self.server.script.upload_began.set()
         if self.server.script.refuse_bodies:
