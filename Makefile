@@ -33,7 +33,7 @@ imports: ## Check who imports whom
 
 check: lint types imports ## All static checks
 
-bench: ## Measure against plain docker run (prints ratios)
+bench: ## Measure everything and write docs/performance.md (25 minutes)
 	@$(RUN) python -m bench $(BENCH_ARGS)
 
 constraints: ## Write constraints.txt anew from pyproject.toml

@@ -8,9 +8,11 @@ from pathlib import Path
 from socket import create_connection
 from threading import Event
 
-from bench.measure import Run, timed
+from bench.measure import Side, timed
 from bench.ports import free_port
 from bench.tools import Unavailable, git_project, install, require, run_in
+
+_PACKAGES = ("buildbot==4.3.0", "buildbot-worker==4.3.0")
 
 _MASTER = """
 from buildbot.plugins import schedulers, steps, util, worker
@@ -34,12 +36,12 @@ BuildmasterConfig = {{
 
 
 @contextmanager
-def buildbot_try(folder: Path) -> Iterator[Run]:
+def buildbot_try(folder: Path, _image: str) -> Iterator[list[Side]]:
     """Install and start it; yield what tries the hello project once. Raises ``Unavailable``."""
     require("git")
     install([sys.executable, "-m", "venv", str(folder / "venv")])
     programs = folder / "venv" / "bin"
-    install([str(programs / "pip"), "install", "--quiet", "buildbot", "buildbot-worker"])
+    install([str(programs / "pip"), "install", "--quiet", *_PACKAGES])
     project = git_project(folder / "project", "hello.py", "print('hi')\n")
     # `try` is for what is not committed yet.
     (project / "hello.py").write_text("print('hi', end='\\n')\n")
@@ -47,7 +49,8 @@ def buildbot_try(folder: Path) -> Iterator[Run]:
         command = [str(programs / "buildbot"), "try", "--connect=pb", "--vc=git", "--wait"]
         command += [f"--master=127.0.0.1:{try_port}", "--username=bench", "--passwd=secret"]
         command += ["--branch=main", f"--repository={project}", "--builder=hello"]
-        yield timed(lambda: run_in(project, command, expect="build successful"))
+        run = timed(lambda: run_in(project, command, expect="build successful"))
+        yield [Side("Buildbot's try, no container", run)]
 
 
 @contextmanager

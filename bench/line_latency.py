@@ -12,7 +12,7 @@ from bench.measure import Comparison, Side, Target, compare
 from bench.projects import script_project
 from bench.server import BenchServer, running_server
 
-_LINES = 500
+_LINES = 200
 _PAUSE = 0.01
 _STAMP = "stamp "
 

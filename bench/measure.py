@@ -1,4 +1,4 @@
-"""Timing several ways of doing a thing in turn, A B C A B C …, so that a drift hits all of them."""
+"""Measuring several ways of doing a thing in turn, A B C A B C …: a drift hits all of them."""
 
 import statistics
 import sys
@@ -7,10 +7,40 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Figure = Literal["ratio", "p50", "p95", "p99"]
+Figure = Literal["ratio", "rate", "p50", "p95", "p99"]
 
 Run = Callable[[], Sequence[float]]
-"""Does a thing once; returns samples in seconds."""
+"""Does a thing once; returns samples of the comparison's quantity."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What samples are, and how one is shown: times ``factor``, with ``digits`` decimals."""
+
+    unit: str
+    factor: float = 1.0
+    digits: int = 1
+
+    def show(self, value: float) -> str:
+        """Return ``value`` with its unit."""
+        return f"{value * self.factor:,.{self.digits}f} {self.unit}"
+
+    def limit(self, value: float) -> str:
+        """Return a limit with its unit, without decimals it does not have."""
+        return f"{value * self.factor:g} {self.unit}"
+
+
+TIME = Quantity("ms", 1000)
+"""Samples are seconds."""
+
+KILOBYTES = Quantity("KB", 1e-3)
+"""Samples are bytes."""
+
+MEGABYTES = Quantity("MB", 1e-6)
+"""Samples are bytes."""
+
+CORE = Quantity("% of a core", 100, 2)
+"""Samples are seconds of CPU time per second."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +53,11 @@ class Side:
 
 @dataclass(frozen=True)
 class Target:
-    """What our side must reach: a time in seconds, or a ratio against the first other side."""
+    """What our side must reach: a figure of its samples, a ratio, or a rate.
+
+    A ratio is that against the first other side. A ratio of rates and a rate
+    are to be at least ``limit``, all others at most.
+    """
 
     figure: Figure
     limit: float
@@ -31,7 +65,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Series:
-    """What one side took: the samples of each run, in seconds, in the order they were taken."""
+    """What one side took: the samples of each run, in the order they were taken."""
 
     name: str
     runs: tuple[tuple[float, ...], ...]
@@ -54,10 +88,11 @@ class Series:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Our side first, then those beside it.
+    """Our side first, then those beside it, if any.
 
-    ``amount`` is how much of ``unit`` one run does; where it is given, the
-    ratios are those of the rates (more is better), else those of the times.
+    ``amount`` is how much of ``unit`` one run does; where it is given, samples
+    are times and the ratios are those of the rates (more is better).
+    ``remarks`` say what could not be measured here, and why.
     """
 
     name: str
@@ -65,57 +100,91 @@ class Comparison:
     targets: tuple[Target, ...] = ()
     amount: float = 0.0
     unit: str = ""
+    quantity: Quantity = TIME
+    remarks: tuple[str, ...] = ()
 
     def ratios(self) -> dict[str, float]:
         """Return our side against each other one: the median of the ratios run by run."""
         ours, *others = self.series
         return {other.name: self._ratio(ours, other) for other in others}
 
-    def reached(self, target: Target) -> tuple[float, bool]:
-        """Return the figure that ``target`` is about, and whether it is good enough."""
-        if target.figure == "ratio":
-            figure = next(iter(self.ratios().values()))
-            return figure, figure >= target.limit if self.amount else figure <= target.limit
+    def rate(self, series: Series) -> float:
+        """Return how much of ``unit`` a side does in a second."""
+        return self.amount / series.median
+
+    def at_least(self, target: Target) -> bool:
+        """Return whether more is better in what ``target`` is about."""
+        return target.figure == "rate" or (target.figure == "ratio" and self.amount > 0)
+
+    def figure(self, target: Target) -> float:
+        """Return the figure that ``target`` is about."""
         ours = self.series[0]
-        share = int(target.figure[1:]) / 100
-        figure = ours.median if target.figure == "p50" else ours.quantile(share)
-        return figure, figure <= target.limit
+        match target.figure:
+            case "ratio":
+                return next(iter(self.ratios().values()))
+            case "rate":
+                return self.rate(ours)
+            case "p50":
+                return ours.median
+            case quantile:
+                return ours.quantile(int(quantile[1:]) / 100)
+
+    def reached(self, target: Target) -> bool:
+        """Return whether the figure is good enough."""
+        figure = self.figure(target)
+        return figure >= target.limit if self.at_least(target) else figure <= target.limit
+
+    def show(self, series: Series) -> str:
+        """Return the figure that stands for a side: its rate if it has one, else its median."""
+        if self.amount:
+            return f"{self.rate(series):,.1f} {self.unit}/s"
+        return self.quantity.show(series.median)
 
     def describe(self, target: Target) -> str:
-        """Return a target in words, with what came of it."""
-        figure, met = self.reached(target)
-        sign = "≥" if target.figure == "ratio" and self.amount else "≤"
-        verdict = "met" if met else "MISSED"
-        if target.figure == "ratio":
-            return f"ratio {sign} {target.limit:g}: {figure:.2f}, {verdict}"
-        limit = f"{target.limit * 1000:g} ms"
-        return f"{target.figure} {sign} {limit}: {figure * 1000:.1f} ms, {verdict}"
+        """Return a target in words, without what came of it."""
+        sign = "≥" if self.at_least(target) else "≤"
+        match target.figure:
+            case "ratio":
+                return f"ratio {sign} {target.limit:g}"
+            case "rate":
+                return f"{sign} {target.limit:g} {self.unit}/s"
+            case "p50":
+                return f"median {sign} {self.quantity.limit(target.limit)}"
+            case quantile:
+                return f"{quantile} {sign} {self.quantity.limit(target.limit)}"
+
+    def outcome(self, target: Target) -> str:
+        """Return the figure that ``target`` is about, in words."""
+        figure = self.figure(target)
+        match target.figure:
+            case "ratio":
+                return f"{figure:.2f}"
+            case "rate":
+                return f"{figure:,.1f} {self.unit}/s"
+            case _:
+                return self.quantity.show(figure)
 
     def report(self) -> str:
-        """Return both sides, their ratios and the targets, as lines."""
+        """Return all sides, their ratios and the targets, as lines."""
         lines = [f"{self.name} ({len(self.series[0].runs)} runs of each)"]
         lines += [self._row(each) for each in self.series]
-        kind = "rates" if self.amount else "times"
+        kind = "rates" if self.amount else "medians"
         lines += [
             f"  ratio of {kind}, {self.series[0].name} / {name}: {ratio:.2f}"
             for name, ratio in self.ratios().items()
         ]
-        lines += [f"  target: {self.describe(target)}" for target in self.targets]
+        lines += [
+            f"  target {self.describe(target)}: {self.outcome(target)},"
+            f" {'met' if self.reached(target) else 'MISSED'}"
+            for target in self.targets
+        ]
+        lines += [f"  {remark}" for remark in self.remarks]
         return "\n".join(lines)
 
     def raw(self) -> dict[str, object]:
-        """Return everything that was measured, as JSON has it. Times are seconds."""
-        return {
-            "name": self.name,
-            "sides": [{"name": each.name, "runs": each.runs} for each in self.series],
-            "amount": self.amount,
-            "unit": self.unit,
-            "ratios": self.ratios(),
-            "targets": [
-                {"figure": each.figure, "limit": each.limit, "reached": self.reached(each)[0]}
-                for each in self.targets
-            ],
-        }
+        """Return every sample, as JSON has it."""
+        sides = [{"name": each.name, "runs": each.runs} for each in self.series]
+        return {"name": self.name, "sides": sides, "amount": self.amount, "unit": self.unit}
 
     def _ratio(self, ours: Series, other: Series) -> float:
         ratio = statistics.median(
@@ -128,23 +197,11 @@ class Comparison:
         figures = (min(series.samples), series.median, *map(series.quantile, (0.95, 0.99)))
         labels = ("min", "median", "p95", "p99")
         cells = (
-            f"{label} {value * 1000:8.1f}" for label, value in zip(labels, figures, strict=True)
+            f"{label} {self.quantity.show(value):>9}"
+            for label, value in zip(labels, figures, strict=True)
         )
-        rate = f"  = {self.amount / series.median:.1f} {self.unit}/s" if self.amount else ""
-        return f"  {series.name:<52} {'  '.join(cells)} ms{rate}"
-
-
-def table(comparisons: Sequence[Comparison]) -> str:
-    """Return a Markdown table of all comparisons."""
-    lines = ["| measure | Standby CI | beside it | ratio | target |", "|---|---|---|---|---|"]
-    for each in comparisons:
-        ours, *others = each.series
-        beside = "<br>".join(f"{other.name}: {other.median * 1000:.1f} ms" for other in others)
-        ratios = "<br>".join(f"{ratio:.2f}" for ratio in each.ratios().values())
-        targets = "<br>".join(each.describe(target) for target in each.targets)
-        middle = f"{ours.name}: {ours.median * 1000:.1f} ms"
-        lines.append(f"| {each.name} | {middle} | {beside} | {ratios} | {targets} |")
-    return "\n".join(lines)
+        rate = f"  = {self.show(series)}" if self.amount else ""
+        return f"  {series.name:<52} {'  '.join(cells)}{rate}"
 
 
 def timed(action: Callable[[], object], *, before: Callable[[], object] | None = None) -> Run:
@@ -160,6 +217,11 @@ def timed(action: Callable[[], object], *, before: Callable[[], object] | None =
     return run
 
 
+def announce(name: str) -> None:
+    """Say on stderr what is being measured now."""
+    print(f"… {name}", file=sys.stderr, flush=True)
+
+
 def compare(
     name: str,
     sides: Sequence[Side],
@@ -168,9 +230,10 @@ def compare(
     targets: tuple[Target, ...] = (),
     amount: float = 0.0,
     unit: str = "",
+    quantity: Quantity = TIME,
 ) -> Comparison:
     """Run all sides in turn ``pairs`` times, after one run of each that does not count."""
-    print(f"… {name}", file=sys.stderr, flush=True)
+    announce(name)
     for side in sides:
         side.run()
     rounds = [[tuple(side.run()) for side in sides] for _ in range(pairs)]
@@ -178,4 +241,4 @@ def compare(
         Series(side.name, tuple(each[number] for each in rounds))
         for number, side in enumerate(sides)
     )
-    return Comparison(name, series, targets, amount, unit)
+    return Comparison(name, series, targets, amount, unit, quantity)

@@ -34,16 +34,17 @@ class BenchServer:
     url: str
     namespace: str
     data: Path
+    pid: int
 
     @property
     def environment(self) -> dict[str, str]:
         """What the ``ci`` command needs to find it."""
         return os.environ | {"CI_SERVER_URL": self.url}
 
-    def settle(self) -> None:
-        """Wait until the last job is cleared away and, if there is a pool, a standby stands by."""
+    def settle(self, standbys: int = 1) -> None:
+        """Wait until the last job is cleared away and, if there is a pool, so many stand by."""
         self._wait_for(lambda jobs, _: jobs == 0, _QUIET_PATIENCE)
-        self._wait_for(lambda jobs, standbys: jobs == 0 and standbys > 0, _STANDBY_PATIENCE)
+        self._wait_for(lambda jobs, ready: jobs == 0 and ready >= standbys, _STANDBY_PATIENCE)
 
     def wait_until_as_before(self, standbys: int) -> None:
         """Wait until no job's container is left and as many standbys run as before."""
@@ -72,7 +73,7 @@ def running_server(folder: Path, image: str, **settings: str) -> Iterator[BenchS
     namespace = f"bench{os.getpid()}x{number}_"
     data = folder / f"data{number}"
     data.mkdir()
-    server = BenchServer(f"http://127.0.0.1:{free_port()}", namespace, data)
+    url = f"http://127.0.0.1:{free_port()}"
     environment = os.environ | {
         "CI_DB_PATH": str(data / "ci_jobs.db"),
         "CI_DATA_DIR": str(data),
@@ -80,13 +81,13 @@ def running_server(folder: Path, image: str, **settings: str) -> Iterator[BenchS
         "CI_DEFAULT_IMAGE": image,
         **settings,
     }
-    port = server.url.rpartition(":")[2]
+    port = url.rpartition(":")[2]
     command = [CI, "serve", "--host", "127.0.0.1", "--port", port]
     with (data / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
-        _wait_until_it_answers(server.url, process, data / "server.log")
-        yield server
+        _wait_until_it_answers(url, process, data / "server.log")
+        yield BenchServer(url, namespace, data, process.pid)
     finally:
         _end(process)
         remove_all(f"ci.namespace={namespace}")

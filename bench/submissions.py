@@ -1,78 +1,96 @@
 """Accepted submissions per second, each durable before it is answered, against bare commits."""
 
-import asyncio
+import os
 import sqlite3
 import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
+from random import Random
 
 from bench.context import Context
-from bench.measure import Comparison, Side, compare, timed
-from ci_common.clock import SystemClock
-from ci_common.jobs import NewJob
-from ci_common.recipe import Recipe
-from ci_persistence.jobs import SQLiteJobRepository
+from bench.http_stream import submit
+from bench.measure import Comparison, Side, Target, compare, timed
+from bench.projects import recipe, zipped
+from bench.server import BenchServer, running_server
+from ci_controller.lock import ControllerLock
 
-BATCH = 200
-"""Submissions per timed run."""
+_CLIENTS = 16
+_EACH = 25
+_BATCH = _CLIENTS * _EACH
+"""Submissions in one run."""
 
-PAYLOAD = b"x" * 20_000
-"""Bytes of a stashed zip: a small project."""
+_SIZE = 10_000
+"""Bytes of the zip."""
 
 
 def durable_submissions(context: Context) -> Comparison:
-    """Time stash and row, as a submit writes them, against a bare FULL commit of such a row."""
-    with asyncio.Runner() as runner:
-        repository = SQLiteJobRepository(context.folder / "submissions" / "ci_jobs.db")
-        runner.run(repository.initialize())
-        bare = _bare_database(context.folder / "bare.db")
-        ours = timed(lambda: runner.run(_submit_all(repository)))
-        theirs = timed(lambda: _insert_all(bare))
-        try:
-            return compare(
-                f"{BATCH} durable submissions",
-                [
-                    Side("stash with fsync, row, commit", ours),
-                    Side("bare SQLite, one FULL commit each", theirs),
-                ],
-                pairs=context.pairs,
-                amount=BATCH,
-                unit="submissions",
-            )
-        finally:
-            bare.close()
-            runner.run(repository.close())
+    """Count answers of the whole path: upload, checks, fsync, rename, commit.
 
-
-async def _submit_all(repository: SQLiteJobRepository) -> None:
-    for _ in range(BATCH):
-        await _submit_one(repository)
-
-
-async def _submit_one(repository: SQLiteJobRepository) -> None:
-    upload = repository.stash.new_upload()
-    upload.write(PAYLOAD)
-    job_id = str(uuid.uuid4())
-    path = upload.commit(job_id)
-    await repository.add(
-        NewJob(
-            id=job_id,
-            recipe=Recipe(),
-            zip_path=path,
-            zip_size=upload.size,
-            zip_sha256=upload.sha256(),
-            created=SystemClock().now(),
+    The bare side writes the same bytes and rows, one after the other, each with
+    its two fsyncs and no server around it.
+    """
+    archive = _project()
+    with _unworked_server(context) as server, closing(_bare_database(context.folder)) as bare:
+        ours = timed(partial(_submit_all, server, archive))
+        theirs = timed(partial(_store_all, bare, context.folder, archive))
+        return compare(
+            f"durable submissions of a {len(archive) / 1000:.0f} KB zip, {_CLIENTS} clients",
+            [Side("POST /submit-async", ours), Side("bare fsync and FULL commit, in turn", theirs)],
+            pairs=context.pairs,
+            targets=(Target("rate", 250),),
+            amount=_BATCH,
+            unit="submissions",
         )
-    )
 
 
-def _bare_database(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None)
+@contextmanager
+def _unworked_server(context: Context) -> Iterator[BenchServer]:
+    """Run a server whose jobs stay queued: we hold its controller's lock, so they cost nothing."""
+    data = context.folder / "unworked"
+    data.mkdir()
+    lock = ControllerLock(data / "controller.lock")
+    lock.try_acquire()
+    settings = {"CI_DB_PATH": str(data / "ci_jobs.db"), "CI_DATA_DIR": str(data)}
+    try:
+        with running_server(context.folder, context.image, **settings) as server:
+            yield server
+    finally:
+        lock.release()
+
+
+def _project() -> bytes:
+    """Return a zip of that size: digits at random take about half of a byte each."""
+    files = {"ci.toml": recipe(["true"])}
+    spare = _SIZE - len(zipped(files | {"data.txt": ""}))
+    noise = Random(1).randbytes(spare * 7 // 8).hex()
+    return zipped(files | {"data.txt": noise})
+
+
+def _submit_all(server: BenchServer, archive: bytes) -> None:
+    def one_client() -> None:
+        for _ in range(_EACH):
+            submit(server.url, archive)
+
+    with ThreadPoolExecutor(_CLIENTS) as threads:
+        for each in [threads.submit(one_client) for _ in range(_CLIENTS)]:
+            each.result()
+
+
+def _bare_database(folder: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(folder / "bare.db", isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("CREATE TABLE jobs (id TEXT PRIMARY KEY, recipe TEXT)")
     return connection
 
 
-def _insert_all(connection: sqlite3.Connection) -> None:
-    for _ in range(BATCH):
-        connection.execute("INSERT INTO jobs VALUES (?, ?)", (str(uuid.uuid4()), "{}" * 100))
+def _store_all(connection: sqlite3.Connection, folder: Path, archive: bytes) -> None:
+    for _ in range(_BATCH):
+        name = str(uuid.uuid4())
+        with (folder / name).open("wb") as file:
+            file.write(archive)
+            os.fsync(file.fileno())
+        connection.execute("INSERT INTO jobs VALUES (?, ?)", (name, "{}" * 100))

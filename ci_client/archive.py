@@ -1,17 +1,27 @@
 """The zip of a project. The same files give the same bytes."""
 
+from __future__ import annotations
+
 import io
 import os
 import stat
 import time
-import zipfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import IO
+from contextlib import contextmanager
 
-from ci_client.files import Entry, Selection
 from ci_client.terminal import printable
+from ci_client.upload import FilesChanged
+from ci_client.zip_writer import ZipWriter
 from ci_common.errors import InvalidRequest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import IO
+
+    from ci_client.files import Entry, Selection
+
+    Report = Callable[[str], None]
+    Note = Callable[[int], None]
 
 _IN_MEMORY = 8 * 1024 * 1024
 _CHUNK = 256 * 1024
@@ -22,7 +32,92 @@ _EARLIEST = (1980, 1, 1, 0, 0, 0)
 _LATEST = (2107, 12, 31, 23, 59, 58)
 _PACKED = (".7z", ".bz2", ".gz", ".jpeg", ".jpg", ".mp4", ".png", ".whl", ".xz", ".zip", ".zst")
 
-Report = Callable[[str], None]
+
+class Unreadable(Exception):
+    """A file cannot be opened any more."""
+
+
+class GrowingZip:
+    """A zip that is made while it is sent, and kept, so that it can be sent again as it was.
+
+    ``make`` returns its parts, and reports how many bytes of files it has read,
+    out of ``total``. ``size`` is that of the zip, None as long as it is not made.
+    """
+
+    def __init__(self, make: Callable[[Note], Iterator[bytes]], total: int) -> None:
+        self.size: int | None = None
+        self._parts = make(self._note)
+        self._total = total
+        self._read = 0
+        self._kept = _room_for(total)
+        self._made = 0
+        self._failure: Exception | None = None
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the zip from its beginning.
+
+        Raises:
+            InvalidRequest: nothing could be read, or a file broke off in the middle.
+            FilesChanged: a file is not what its name says.
+
+        """
+        at = 0
+        while True:
+            if at < self._made:
+                self._kept.seek(at)
+                piece = self._kept.read(_CHUNK)
+            else:
+                piece = self._next()
+            if not piece:
+                return
+            at += len(piece)
+            yield piece
+
+    def whole(self) -> IO[bytes]:
+        """Return all of it as an open file, at its start. Raises as ``pieces``."""
+        while self._next():
+            pass
+        self._kept.seek(0)
+        return self._kept
+
+    def progress(self, sent: int) -> tuple[int, int]:
+        """Return how much of how much has been done when ``sent`` bytes are out."""
+        if self.size is not None:
+            return sent, self.size
+        # What it will weigh is not known yet: measured by what went in.
+        return min(self._read, self._total - 1), self._total
+
+    def close(self) -> None:
+        """Delete it."""
+        self._kept.close()
+
+    def _next(self) -> bytes:
+        """Make the next piece and keep it; empty when there is none."""
+        if self._failure:  # a generator that has failed looks like one that is done
+            raise self._failure
+        try:
+            piece = self._batch()
+        except Exception as failure:
+            self._failure = failure
+            raise
+        self._kept.seek(self._made)
+        self._kept.write(piece)
+        self._made += len(piece)
+        if not piece:
+            self.size = self._made
+        return piece
+
+    def _batch(self) -> bytes:
+        batch, size = [], 0
+        for part in self._parts:
+            batch.append(part)
+            size += len(part)
+            if size >= _CHUNK:
+                break
+        return b"".join(batch)
+
+    def _note(self, read: int) -> None:
+        self._read += read
 
 
 def pack(selection: Selection, *, warn: Report, progress: Report | None = None) -> IO[bytes]:
@@ -34,14 +129,96 @@ def pack(selection: Selection, *, warn: Report, progress: Report | None = None) 
         InvalidRequest: nothing could be read, or a file broke off in the middle.
 
     """
-    target = _room_for(selection.size)
+    made = project_zip(selection, warn=warn, progress=progress)
     try:
-        _write(selection, target, warn, progress)
-        target.seek(0)
+        return made.whole()
     except BaseException:
-        target.close()
+        made.close()
         raise
-    return target
+
+
+def project_zip(
+    selection: Selection, *, warn: Report, progress: Report | None = None
+) -> GrowingZip:
+    """Return the zip of what is selected, not made yet. As ``pack`` otherwise."""
+
+    def make(note: Note) -> Iterator[bytes]:
+        return _project_parts(selection, warn, progress, note)
+
+    return GrowingZip(make, selection.size)
+
+
+def blob_zip(root: str, files: Iterable[tuple[str, Entry]]) -> GrowingZip:
+    """Return a zip of files under ``root``, each named by its SHA-256, not made yet."""
+    members = list(files)
+    total = sum(entry.size for _, entry in members)
+    return GrowingZip(lambda note: _blob_parts(root, members, note), total)
+
+
+def _project_parts(
+    selection: Selection, warn: Report, progress: Report | None, note: Note
+) -> Iterator[bytes]:
+    written = 0
+    archive = ZipWriter(level=_LEVEL)
+    for entry in selection.entries:
+        if progress:
+            progress(entry.name)
+        try:
+            yield from _member(archive, selection.root, entry, note)
+            written += 1
+        except Unreadable as error:
+            warn(f"{printable(entry.name)} is left out: {error}")
+    if not written:
+        raise InvalidRequest(f"{selection.root} has no file that can be read")
+    yield from archive.finish()
+
+
+def _blob_parts(root: str, files: Iterable[tuple[str, Entry]], note: Note) -> Iterator[bytes]:
+    archive = ZipWriter(level=_LEVEL)
+    for sha256, entry in files:
+        try:
+            with opened(root, entry) as content:
+                yield from _file(archive, sha256, entry, _proved(_noted(content, note), sha256))
+        except Unreadable as error:
+            raise FilesChanged from error
+    yield from archive.finish()
+
+
+def _proved(content: Iterable[bytes], sha256: str) -> Iterator[bytes]:
+    import hashlib
+
+    digest = hashlib.sha256()
+    for piece in content:
+        digest.update(piece)
+        yield piece
+    if digest.hexdigest() != sha256:
+        raise FilesChanged
+
+
+def _noted(content: Iterable[bytes], note: Note) -> Iterator[bytes]:
+    for piece in content:
+        note(len(piece))
+        yield piece
+
+
+def _member(archive: ZipWriter, root: str, entry: Entry, note: Note) -> Iterator[bytes]:
+    if entry.link is None:
+        with opened(root, entry) as content:
+            yield from _file(archive, entry.name, entry, _noted(content, note))
+        return
+    target = os.fsencode(entry.link)
+    mode, moment = stat.S_IFLNK | 0o777, _date_time(entry.mtime)
+    yield from archive.add(
+        entry.name, [target], mode=mode, moment=moment, size=len(target), pack=False
+    )
+
+
+def _file(archive: ZipWriter, name: str, entry: Entry, content: Iterable[bytes]) -> Iterator[bytes]:
+    # As git keeps it: whether a file can be run, not what the submitter's umask was.
+    mode = stat.S_IFREG | (0o755 if entry.executable else 0o644)
+    pack = entry.size > 0 and not entry.name.lower().endswith(_PACKED)
+    moment = _date_time(entry.mtime)
+    return archive.add(name, content, mode=mode, moment=moment, size=entry.size, pack=pack)
 
 
 def _room_for(size: int) -> IO[bytes]:
@@ -50,58 +227,6 @@ def _room_for(size: int) -> IO[bytes]:
     from tempfile import TemporaryFile
 
     return TemporaryFile(suffix=".zip")
-
-
-def _write(selection: Selection, target: IO[bytes], warn: Report, progress: Report | None) -> None:
-    written = 0
-    with zipfile.ZipFile(target, "w") as archive:
-        for entry in selection.entries:
-            if progress:
-                progress(entry.name)
-            try:
-                _add(archive, selection.root, entry)
-                written += 1
-            except _Unreadable as error:
-                warn(f"{printable(entry.name)} is left out: {error}")
-    if not written:
-        raise InvalidRequest(f"{selection.root} has no file that can be read")
-
-
-class _Unreadable(Exception):
-    """A file cannot be opened any more; nothing of it is in the zip."""
-
-
-def _add(archive: zipfile.ZipFile, root: Path, entry: Entry) -> None:
-    info = _info(entry)
-    if entry.link is not None:
-        archive.writestr(info, os.fsencode(entry.link))
-        return
-    with _opened(root, entry.name) as source, archive.open(info, "w") as sink:
-        try:
-            for data in _read(source, entry.size):
-                sink.write(data)
-        except OSError as error:
-            raise InvalidRequest(
-                f"{printable(entry.name)} could not be read to its end: {error.strerror}",
-                hint="Try again, or leave the file out with .ciignore.",
-            ) from error
-
-
-def _info(entry: Entry) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(entry.name, _date_time(entry.mtime))
-    info.create_system = 3  # Unix: the upper half of external_attr is the mode
-    kind = stat.S_IFLNK | 0o777 if entry.link is not None else stat.S_IFREG | _mode(entry)
-    info.external_attr = kind << 16
-    info.file_size = entry.size  # lets zipfile choose the 64-bit form for the very large
-    if entry.size and not entry.name.lower().endswith(_PACKED):
-        info.compress_type = zipfile.ZIP_DEFLATED
-        info._compresslevel = _LEVEL  # type: ignore[attr-defined] # noqa: SLF001 -- public from 3.13 on
-    return info
-
-
-def _mode(entry: Entry) -> int:
-    # As git keeps it: whether a file can be run, not what the submitter's umask was.
-    return 0o755 if entry.executable else 0o644
 
 
 def _date_time(mtime: float) -> tuple[int, int, int, int, int, int]:
@@ -113,25 +238,35 @@ def _date_time(mtime: float) -> tuple[int, int, int, int, int, int]:
     return min(max(moment, _EARLIEST), _LATEST)
 
 
-def _opened(root: Path, name: str) -> IO[bytes]:
-    """Open a file that may by now have been replaced by anything.
+@contextmanager
+def opened(root: str, entry: Entry) -> Iterator[Iterator[bytes]]:
+    """Open a file that may by now have been replaced by anything; give its content in pieces.
 
     Raises:
-        _Unreadable: it is gone, not ours to read, or no plain file any more.
+        Unreadable: it is gone, not ours to read, or no plain file any more.
 
     """
     try:
-        descriptor = os.open(f"{root}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(f"{root}/{entry.name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        raise _Unreadable(error.strerror) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise Unreadable(error.strerror) from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise Unreadable("it is no plain file any more")
+        yield _read(descriptor, entry)
+    finally:
         os.close(descriptor)
-        raise _Unreadable("it is no plain file any more")
-    return os.fdopen(descriptor, "rb", buffering=0)
 
 
-def _read(source: IO[bytes], size: int) -> Iterator[bytes]:
-    """Yield at most ``size`` bytes: a log that grows while it is read must not hold us up."""
-    while size > 0 and (data := source.read(min(size, _CHUNK))):
-        size -= len(data)
-        yield data
+def _read(descriptor: int, entry: Entry) -> Iterator[bytes]:
+    """Yield no more than the size seen: a log that grows while it is read must not hold us up."""
+    left = entry.size
+    try:
+        while left > 0 and (data := os.read(descriptor, min(left, _CHUNK))):
+            left -= len(data)
+            yield data
+    except OSError as error:
+        raise InvalidRequest(
+            f"{printable(entry.name)} could not be read to its end: {error.strerror}",
+            hint="Try again, or leave the file out with .ciignore.",
+        ) from error

@@ -13,6 +13,7 @@ goes to the logger ``ci_client``.
 """
 
 import logging
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import IO
@@ -21,9 +22,8 @@ from ci_client.archive import pack
 from ci_client.config import DEFAULT_SERVER_URL
 from ci_client.events import Event
 from ci_client.files import select_files
-from ci_client.project import project_name
+from ci_client.sending import Project
 from ci_client.session import JobDict, Session
-from ci_client.upload import Submission
 
 __all__ = [
     "cancel_job",
@@ -45,10 +45,7 @@ def create_project_zip(project_dir: Path | str) -> IO[bytes]:
         InvalidRequest: there is nothing to submit.
 
     """
-    selection = select_files(Path(project_dir))
-    for warning in selection.warnings:
-        _logger.warning(warning)
-    return pack(selection, warn=_logger.warning)
+    return pack(_project(project_dir).selection, warn=_logger.warning)
 
 
 def submit_tests_streaming(
@@ -58,8 +55,11 @@ def submit_tests_streaming(
 
     Closing the generator leaves the job running.
     """
-    with create_project_zip(project_dir) as archive, _connected(server_url, api_key) as server:
-        submission = Submission(archive, project_name(Path(project_dir)))
+    project = _project(project_dir)
+    with (
+        _connected(server_url, api_key) as server,
+        project.submission(server, os.environ, _logger.warning) as submission,
+    ):
         yield from server.submit_streaming(submission)
 
 
@@ -67,8 +67,11 @@ def submit_tests_async(
     project_dir: Path | str, server_url: str = DEFAULT_SERVER_URL, api_key: str | None = None
 ) -> str:
     """Submit a project and return the job's id, once the server has it safe on disk."""
-    with create_project_zip(project_dir) as archive, _connected(server_url, api_key) as server:
-        submission = Submission(archive, project_name(Path(project_dir)))
+    project = _project(project_dir)
+    with (
+        _connected(server_url, api_key) as server,
+        project.submission(server, os.environ, _logger.warning) as submission,
+    ):
         return server.submit(submission)
 
 
@@ -117,6 +120,13 @@ def list_jobs(
     """Return the latest jobs, at most ``limit``, the newest first."""
     with _connected(server_url, api_key) as server:
         return server.jobs(limit)
+
+
+def _project(project_dir: Path | str) -> Project:
+    selection = select_files(Path(project_dir))
+    for warning in selection.warnings:
+        _logger.warning(warning)
+    return Project(str(project_dir), selection)
 
 
 def _connected(server_url: str, api_key: str | None) -> Session:

@@ -1,38 +1,49 @@
 """Which server, which key, and who said so."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 from ci_client.project import checked_text, project_setting, read_toml
 from ci_common.errors import ConfigurationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEFAULT_SERVER_URL = "http://localhost:8000"
 _APP = "standby-ci"
 
 
-@dataclass(frozen=True, slots=True)
 class Setting:
-    """A value and where it comes from, in words."""
+    """A value and where it comes from, in words.
 
-    value: str | None
-    origin: str
-    explicit: bool = False
-    """Whether it came with the command line, and so has to be repeated on the next one."""
+    ``explicit``: it came with the command line, and so has to be repeated on the next one.
+    """
+
+    def __init__(self, value: str | None, origin: str, *, explicit: bool = False) -> None:
+        self.value = value
+        self.origin = origin
+        self.explicit = explicit
 
 
-@dataclass(frozen=True, slots=True)
 class Sources:
     """Where settings are looked for, the first that has one wins.
 
     Flags, environment, the project around ``directory`` (server only), the user's own file.
     """
 
-    server_flag: str | None
-    key_flag: str | None
-    environ: Mapping[str, str]
-    directory: Path
+    def __init__(
+        self,
+        server_flag: str | None,
+        key_flag: str | None,
+        environ: Mapping[str, str],
+        directory: str | os.PathLike[str],
+    ) -> None:
+        self.server_flag = server_flag
+        self.key_flag = key_flag
+        self.environ = environ
+        self.directory = directory
 
     def server(self) -> Setting:
         """Return the server's address.
@@ -46,9 +57,9 @@ class Sources:
         if named := self.environ.get("CI_SERVER_URL", "").strip():
             return Setting(named, "CI_SERVER_URL")
         if found := project_setting(self.directory, "server"):
-            return Setting(found[0], str(found[1]))
+            return Setting(*found)
         if own := self._user("server"):
-            return Setting(own, str(user_file(self.environ)))
+            return Setting(own, user_file(self.environ))
         return Setting(DEFAULT_SERVER_URL, "default")
 
     def api_key(self, server: Setting) -> Setting:
@@ -65,7 +76,7 @@ class Sources:
             return Setting(self.key_flag, "--api-key", explicit=True)
         if exported := self.environ.get("CI_API_KEY", "").strip():
             return Setting(exported, "CI_API_KEY")
-        origin = str(user_file(self.environ))
+        origin = user_file(self.environ)
         key = self._user("api_key")
         if key is None:
             return Setting(None, "not set")
@@ -80,12 +91,12 @@ class Sources:
         return None if value is None else checked_text(value, key, path)
 
 
-def user_file(environ: Mapping[str, str]) -> Path:
+def user_file(environ: Mapping[str, str]) -> str:
     """Return where the user's own settings are, existing or not."""
     base = environ.get("XDG_CONFIG_HOME") or ""
     # The XDG rules: a relative path there is to be ignored.
-    folder = Path(base) if os.path.isabs(base) else Path("~/.config").expanduser()  # noqa: PTH117
-    return folder / _APP / "config.toml"
+    folder = base if os.path.isabs(base) else os.path.expanduser("~/.config")
+    return os.path.join(folder, _APP, "config.toml")
 
 
 def masked(key: str) -> str:

@@ -1,30 +1,35 @@
 """HTTP towards one server, and its failures in our own terms."""
 
-import http.client
-import ipaddress
-import json
+from __future__ import annotations
+
 import os
 import socket
-import ssl
-from collections.abc import Iterator
-from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
-from ci_client.exchange import CONNECT_TIMEOUT, Http, NotConnected, Response
+from ci_client.address import read_address
+from ci_client.exchange import CONNECT_TIMEOUT, Http, NotConnected
 from ci_common import __version__
 from ci_common.errors import (
     AuthenticationFailed,
+    BlobsMissing,
     CIError,
     ConfigurationError,
     ServerRefused,
     ServerUnreachable,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from ci_client.address import Address
+    from ci_client.exchange import Response
+
 _BODY_SHOWN = 200
+_LOOPBACK_6 = bytes(15) + b"\1"
 _SILENCE = "nothing came for too long"
-# Their numbers are not the system's, so their texts are their own.
-_EXPLAINED = (ssl.SSLError, socket.gaierror)
-_PROBLEM_SIZE = 64 * 1024
+_PROBLEM_SIZE = 2 * 1024 * 1024
+"""Bytes that are read of a problem: one that lists missing files can be long."""
 _TRANSIENT = frozenset({429, 502, 503, 504})
 
 
@@ -47,22 +52,27 @@ def open_http(server_url: str, api_key: str | None) -> Http:
         ConfigurationError: the address or the key cannot be used.
 
     """
-    url = _checked_url(server_url)
+    address = _checked_address(server_url)
     headers = {"User-Agent": f"standby-ci/{__version__}"}
     if api_key:
         headers["Authorization"] = f"Bearer {_checked_key(api_key)}"
     # No proxy can reach this machine's own loopback for us.
-    return Http(url, headers, trust_env=not is_loopback(url.hostname or ""))
+    return Http(address, headers, trust_env=not is_loopback(address.host))
 
 
 def is_loopback(host: str) -> bool:
     """Return whether ``host`` is this machine by name or address."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
+    number = _number(socket.AF_INET, host)
+    return number[0] == 127 if number else _number(socket.AF_INET6, host) == _LOOPBACK_6
+
+
+def _number(family: int, host: str) -> bytes | None:
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        return socket.inet_pton(family, host)
+    except OSError:
+        return None
 
 
 def is_loopback_url(server_url: str) -> bool:
@@ -72,23 +82,17 @@ def is_loopback_url(server_url: str) -> bool:
         ConfigurationError: it is no address.
 
     """
-    return is_loopback(_checked_url(server_url).hostname or "")
+    return is_loopback(_checked_address(server_url).host)
 
 
-def _checked_url(server_url: str) -> SplitResult:
+def _checked_address(server_url: str) -> Address:
     text = server_url.strip()
     if not text.isprintable() or " " in text:
         raise _bad_url(server_url, "it has characters that no address has")
     try:
-        url = urlsplit((text if "://" in text else f"http://{text}").rstrip("/"))
-        _ = url.port  # which is looked at only when it is asked for
+        return read_address(text)
     except ValueError as error:
         raise _bad_url(server_url, str(error)) from error
-    if url.scheme not in {"http", "https"}:
-        raise _bad_url(server_url, f"{url.scheme} is neither http nor https")
-    if not url.hostname:
-        raise _bad_url(server_url, "it names no host")
-    return url
 
 
 def _bad_url(server_url: str, reason: str) -> ConfigurationError:
@@ -120,14 +124,18 @@ def unreachable(url: str, error: Exception) -> ServerUnreachable:
 
 def describe(error: BaseException) -> str:
     """Return the cause of a failed connection in a few words."""
+    from ssl import SSLError
+
+    from ci_client.answer import EndedTooSoon
+
     for cause in _causes(error):
         if isinstance(cause, TimeoutError):
             absent = isinstance(error, NotConnected)
             return f"no connection within {CONNECT_TIMEOUT:g} s" if absent else _SILENCE
-        if isinstance(cause, http.client.IncompleteRead | http.client.RemoteDisconnected):
+        if isinstance(cause, EndedTooSoon):
             return "it was closed from there"
-        if isinstance(cause, _EXPLAINED):
-            return str(cause.strerror)
+        if isinstance(cause, SSLError | socket.gaierror):
+            return str(cause.strerror)  # their numbers are not the system's
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno).lower()
     return str(error) or type(error).__name__
@@ -177,13 +185,22 @@ def _error_of(response: Response, body: bytes) -> CIError:
         )
     known = _classes().get(str(problem.get("code")), ServerRefused)
     error = known(str(detail), hint=hint)
+    if isinstance(error, BlobsMissing):
+        error.missing = _runs(problem.get("missing"))
     request_id = problem.get("request_id")
     if request_id and response.status >= 500:
         error.add_note(f"request {request_id}")
     return error
 
 
+def _runs(missing: object) -> list[tuple[int, int]]:
+    pairs = missing if isinstance(missing, list) else []
+    return [(int(first), int(last)) for first, last in pairs]
+
+
 def _problem(body: bytes) -> dict[str, Any]:
+    import json
+
     try:
         problem = json.loads(body)
     except ValueError:

@@ -1,40 +1,44 @@
 """A job's events, over as many connections as it takes."""
 
-import json
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import Any
+from __future__ import annotations
 
 from ci_client.connection import ServerBusy, describe, refuse_problems, unreachable
-from ci_client.exchange import BrokenExchange, NotConnected, Response
-from ci_client.messages import Message, messages
-from ci_client.patience import Patience
+from ci_client.exchange import BrokenExchange, NotConnected
+from ci_client.messages import messages
 from ci_common.errors import ServerRefused, ServerUnreachable
 
-Event = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from typing import Any
+
+    from ci_client.exchange import Response
+    from ci_client.patience import Patience
+
+Event = dict[str, "Any"]
 """A ``type`` and what belongs to it; the types are those of ``ci_common.events``."""
 
 EVENT_TYPES = frozenset({"job_id", "status", "log", "complete"})
 
 
-@dataclass(slots=True)
 class Position:
     """How far a stream has been read: enough to go on from there."""
 
-    job_id: str | None = None
-    last_id: str | None = None
-    _status: Event | None = None
+    def __init__(self, job_id: str | None = None, last_id: str | None = None) -> None:
+        self.job_id = job_id
+        self.last_id = last_id
+        self._status: Event | None = None
 
-    def take(self, message: Message) -> Event | None:
+    def take(self, data: str, last_id: str) -> Event | None:
         """Return what is new in a message; None when there is nothing, or nothing we know.
 
         Raises:
             ServerRefused: it is no event.
 
         """
-        event = _decode(message.data)
-        if message.id:
-            self.last_id = message.id
+        event = _decode(data)
+        if last_id:
+            self.last_id = last_id
         kind = event.get("type")
         if kind == "job_id":
             self.job_id = str(event["job_id"])
@@ -47,6 +51,8 @@ class Position:
 
 
 def _decode(data: str) -> Event:
+    import json  # now, as there was no time for it before the request
+
     try:
         event = json.loads(data)
     except ValueError:
@@ -59,14 +65,16 @@ def _decode(data: str) -> Event:
     return event
 
 
-@dataclass(frozen=True, slots=True)
 class EventFeed:
     """Reads one job's events; ``connect`` makes the next connection, from where we are."""
 
-    url: str
-    patience: Patience
-    position: Position
-    connect: Callable[[], Response]
+    def __init__(
+        self, url: str, patience: Patience, position: Position, connect: Callable[[], Response]
+    ) -> None:
+        self.url = url
+        self.patience = patience
+        self.position = position
+        self.connect = connect
 
     def events(self) -> Generator[Event, None, None]:
         """Yield events until ``complete``, which is the last one.
@@ -82,8 +90,8 @@ class EventFeed:
                     refuse_problems(response)
                     _refuse_other_content(response)
                     self.patience.connected()
-                    for message in messages(response.pieces()):
-                        event = self.position.take(message)
+                    for data, last_id in messages(response.pieces()):
+                        event = self.position.take(data, last_id)
                         if event is None:
                             continue
                         self.patience.progress()

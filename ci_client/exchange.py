@@ -1,20 +1,19 @@
-"""HTTP exchanges with one server, over the standard library's connections.
+"""HTTP exchanges with one server. Decision 0016 says why no library is in it."""
 
-The richer HTTP libraries take longer to import than a warm server takes to
-run a small job.
-"""
+from __future__ import annotations
 
-import http.client
 import socket
-from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Self
-from urllib.parse import SplitResult, unquote, urlsplit
+from contextlib import ExitStack, contextmanager, suppress
 
 from ci_common.errors import ConfigurationError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Self
+
+    from ci_client.address import Address
+    from ci_client.answer import Answer
     from ci_client.upload import Form
 
 CONNECT_TIMEOUT = 10.0
@@ -22,7 +21,6 @@ READ_TIMEOUT = 45.0
 """Seconds of silence that mean a dead connection: three of the server's pings."""
 WRITE_TIMEOUT = 60.0
 _BLOCK = 64 * 1024
-_PORTS = {"http": 80, "https": 443}
 
 
 class BrokenExchange(Exception):
@@ -36,14 +34,12 @@ class NotConnected(BrokenExchange):
 class Response:
     """An answer; its body is read as it comes. Close it, or use it in ``with``."""
 
-    def __init__(
-        self, url: str, raw: http.client.HTTPResponse, release: Callable[[], None]
-    ) -> None:
+    def __init__(self, url: str, answer: Answer, release: Callable[[], None]) -> None:
         self.url = url
-        self.status = raw.status
-        self.reason = raw.reason
-        self.headers = raw.headers
-        self._raw = raw
+        self.status = answer.status
+        self.reason = answer.reason
+        self.headers = answer.headers
+        self._answer = answer
         self._release = release
 
     def __enter__(self) -> Self:
@@ -60,10 +56,7 @@ class Response:
 
         """
         with _failing_as(BrokenExchange):
-            while data := self._raw.read1(_BLOCK):
-                yield data
-            if self._raw.length:  # read1 takes a cut for an end
-                raise http.client.IncompleteRead(b"", self._raw.length)
+            yield from self._answer.pieces()
 
     def read(self) -> bytes:
         """Return the whole body."""
@@ -71,27 +64,28 @@ class Response:
 
 
 class Http:
-    """Exchanges with the server at ``url``, each over a connection of its own.
+    """Exchanges with the server at ``address``, each over a connection of its own.
 
     ``headers`` go with all of them.
     """
 
-    def __init__(self, url: SplitResult, headers: Mapping[str, str], *, trust_env: bool) -> None:
-        host = url.netloc.rpartition("@")[2]
-        self.base_url = f"{url.scheme}://{host}{url.path}"
-        self._url = url
+    def __init__(self, address: Address, headers: Mapping[str, str], *, trust_env: bool) -> None:
+        self.base_url = address.url
+        self._address = address
         self._headers = {
+            "Host": address.netloc,
             "Accept": "*/*",
+            "Accept-Encoding": "identity",
             "Connection": "close",
-            **_credentials(url, "Authorization"),
+            **_credentials(address, "Authorization"),
             **headers,
         }
-        self._proxy = _proxy_for(url) if trust_env else None
-        self._prefix = url.path
-        if self._proxy and url.scheme == "http":
+        self._proxy = _proxy_for(address) if trust_env else None
+        self._prefix = address.path
+        if self._proxy and address.scheme == "http":
             self._prefix = self.base_url
             self._headers |= _credentials(self._proxy, "Proxy-Authorization")
-        self._open: set[http.client.HTTPConnection] = set()
+        self._open: set[socket.socket] = set()
 
     def send(
         self,
@@ -99,7 +93,7 @@ class Http:
         path: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: "Form | None" = None,
+        body: Form | None = None,
     ) -> Response:
         """Send a request and return the answer once its head is there.
 
@@ -109,114 +103,144 @@ class Http:
 
         """
         headers = {**self._headers, **(headers or {})}
-        connection = _connection_to(self._url, self._proxy)
-        self._open.add(connection)
+        if body is not None:
+            headers |= body.headers
+        head = _head(method, self._prefix + path, headers)
+        with _failing_as(NotConnected):
+            sock = _connect(self._address, self._proxy)
+        self._open.add(sock)
         try:
-            raw = _exchange(connection, method, self._prefix + path, headers, body)
+            with _failing_as(BrokenExchange):
+                answer = _exchange(sock, head, body)
         except BaseException:
-            self._close(connection)
+            self._close(sock)
             raise
         url = self.base_url + path.partition("?")[0]
-        return Response(url, raw, lambda: self._close(connection, raw))
+        return Response(url, answer, lambda: self._close(sock, answer))
 
     def close(self) -> None:
         """Close all connections."""
-        for connection in tuple(self._open):
-            self._close(connection)
+        for sock in tuple(self._open):
+            self._close(sock)
 
     def shut_down(self) -> None:
         """End the exchanges that other threads are waiting in."""
-        for connection in tuple(self._open):
-            if connection.sock is not None:
-                with suppress(OSError):  # the other side was faster
-                    connection.sock.shutdown(socket.SHUT_RDWR)
+        for sock in tuple(self._open):
+            with suppress(OSError):  # the other side was faster
+                sock.shutdown(socket.SHUT_RDWR)
 
-    def _close(
-        self,
-        connection: http.client.HTTPConnection,
-        response: http.client.HTTPResponse | None = None,
-    ) -> None:
-        self._open.discard(connection)
-        if response is not None:
-            response.close()  # it holds on to the socket
-        connection.close()
+    def _close(self, sock: socket.socket, answer: Answer | None = None) -> None:
+        self._open.discard(sock)
+        if answer is not None:
+            answer.close()  # it holds on to the socket
+        sock.close()
 
 
-def _exchange(
-    connection: http.client.HTTPConnection,
-    method: str,
-    target: str,
-    headers: Mapping[str, str],
-    body: "Form | None",
-) -> http.client.HTTPResponse:
-    with _failing_as(NotConnected):
-        connection.connect()
-    if body is not None:
-        about = {"Content-Type": body.content_type, "Content-Length": str(body.size)}
-        headers = {**headers, **about}
-    with _failing_as(BrokenExchange):
-        connection.sock.settimeout(WRITE_TIMEOUT)
-        refused = None
-        try:
-            connection.request(method, target, body, headers)
-        except ConnectionError as error:
-            refused = error  # a server that refuses an upload may answer and hang up
-        connection.sock.settimeout(READ_TIMEOUT + (body.patience if body else 0))
-        try:
-            return connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            raise refused or error from None
+def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {text}" for name, text in headers.items())]
+    if any("\r" in line or "\n" in line for line in lines):
+        raise ValueError("a header holds the end of a line")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def _exchange(sock: socket.socket, head: bytes, body: Form | None) -> Answer:
+    refused = None
+    sock.settimeout(WRITE_TIMEOUT)
+    try:
+        _write(sock, head, body or ())
+    except ConnectionError as error:
+        refused = error  # a server that refuses an upload may answer and hang up
+    sock.settimeout(READ_TIMEOUT + (body.patience if body else 0))
+    from ci_client.answer import Answer  # now that the server has something to do
+
+    try:
+        return Answer(sock)
+    except OSError as error:
+        raise refused or error from None
+
+
+def _write(sock: socket.socket, head: bytes, body: Iterable[bytes]) -> None:
+    """Send all of it; what is small goes together, so that the other side wakes once."""
+    waiting = head
+    for piece in body:
+        if len(waiting) + len(piece) > _BLOCK:
+            sock.sendall(waiting)
+            waiting = b""
+        waiting += piece
+    sock.sendall(waiting)
 
 
 @contextmanager
 def _failing_as(kind: type[BrokenExchange]) -> Iterator[None]:
     try:
         yield
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         raise kind(str(error)) from error
 
 
-def _connection_to(url: SplitResult, proxy: SplitResult | None) -> http.client.HTTPConnection:
-    at = proxy or url
-    host, port = at.hostname or "", at.port or _PORTS[at.scheme]
-    if url.scheme == "http":
-        return http.client.HTTPConnection(host, port, timeout=CONNECT_TIMEOUT)
+def _connect(address: Address, proxy: Address | None) -> socket.socket:
+    if address.scheme == "http":
+        return _socket_to(proxy or address)
     import ssl
 
-    context = ssl.create_default_context()
-    connection = http.client.HTTPSConnection(host, port, timeout=CONNECT_TIMEOUT, context=context)
-    if proxy:
-        known = _credentials(proxy, "Proxy-Authorization")
-        connection.set_tunnel(url.hostname or "", url.port or _PORTS["https"], known)
-    return connection
+    sock = _tunnel(address, proxy) if proxy else _socket_to(address)
+    return ssl.create_default_context().wrap_socket(sock, server_hostname=address.host)
 
 
-def _credentials(url: SplitResult, header: str) -> dict[str, str]:
-    """Return the header for the user and the password in ``url``; ``{}`` if there are none."""
-    if url.username is None:
+def _socket_to(address: Address) -> socket.socket:
+    # As bytes: text would be led through the codec for international names first.
+    host: str = address.host.encode()  # type: ignore[assignment]
+    sock = socket.create_connection((host, address.port), CONNECT_TIMEOUT)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def _tunnel(address: Address, proxy: Address) -> socket.socket:
+    target = f"{address.netloc.removesuffix(f':{address.port}')}:{address.port}"
+    known = _credentials(proxy, "Proxy-Authorization")
+    sock = _socket_to(proxy)
+    with ExitStack() as failing:
+        failing.callback(sock.close)
+        answer = _exchange(sock, _head("CONNECT", target, {"Host": target, **known}), None)
+        answer.close()
+        if answer.status != 200:
+            raise ConnectionError(f"the proxy answered {answer.status} {answer.reason}")
+        sock.settimeout(CONNECT_TIMEOUT)
+        failing.pop_all()
+    return sock
+
+
+def _credentials(address: Address, header: str) -> dict[str, str]:
+    """Return the header for the user and the password in an address; ``{}`` if there are none."""
+    if address.user is None:
         return {}
-    pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
+    from base64 import b64encode
+
+    pair = f"{address.user}:{address.password}"
     return {header: f"Basic {b64encode(pair.encode()).decode()}"}
 
 
-def _proxy_for(url: SplitResult) -> SplitResult | None:
-    """Return the proxy that the environment names for ``url``.
+def _proxy_for(address: Address) -> Address | None:
+    """Return the proxy that the environment names for ``address``.
 
     Raises:
         ConfigurationError: it is of a kind that we do not speak to.
 
     """
+    from urllib.parse import urlsplit
     from urllib.request import getproxies, proxy_bypass
 
+    from ci_client.address import address_of
+
     proxies = getproxies()
-    named = proxies.get(url.scheme) or proxies.get("all")
-    if not named or proxy_bypass(url.netloc.rpartition("@")[2]):
+    named = proxies.get(address.scheme) or proxies.get("all")
+    if not named or proxy_bypass(address.netloc):
         return None
     proxy = urlsplit(named if "://" in named else f"http://{named}")
     if proxy.scheme != "http" or not proxy.hostname:
         raise ConfigurationError(
             f"the proxy {proxy.scheme}://{proxy.netloc.rpartition('@')[2]} cannot be used: "
             "only http:// proxies can",
-            hint="Leave the server out of it: NO_PROXY=" + (url.hostname or ""),
+            hint="Leave the server out of it: NO_PROXY=" + address.host,
         )
-    return proxy
+    return address_of(proxy)

@@ -1,10 +1,15 @@
 """Exit codes: one table for why a job ended, one for what went wrong."""
 
-from collections.abc import Mapping
-from enum import IntEnum
-from typing import Any
+from __future__ import annotations
 
-from ci_common.errors import CIError
+from enum import IntEnum
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from ci_common.errors import CIError
 
 
 class Exit(IntEnum):
@@ -36,6 +41,7 @@ EXIT_OF_CODE: Mapping[str, Exit] = {
     "ambiguous_job": Exit.USAGE,
     "authentication_failed": Exit.AUTHENTICATION,
     "backup_unusable": Exit.INFRASTRUCTURE,
+    "blobs_missing": Exit.INFRASTRUCTURE,
     "client_error": Exit.INFRASTRUCTURE,
     "configuration_error": Exit.USAGE,
     "container_failed": Exit.INFRASTRUCTURE,

@@ -1,38 +1,56 @@
 """Which files of a project go up."""
 
+from __future__ import annotations
+
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 
 from ci_client.git_tree import GitTree
 from ci_client.terminal import count, printable
 from ci_client.walk import Walk
 from ci_common.errors import InvalidRequest
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 CIIGNORE = ".ciignore"
 
 
-@dataclass(frozen=True, slots=True)
 class Entry:
-    """A file or symlink. ``name`` is relative with ``/``; ``link`` the target of a symlink."""
+    """A file or symlink. ``name`` is relative with ``/``; ``link`` the target of a symlink.
 
-    name: str
-    size: int
-    executable: bool
-    mtime: float
-    link: str | None = None
+    ``stamp`` tells whether a file may have changed: inode, times of content and
+    of status in nanoseconds, size.
+    """
+
+    __slots__ = ("executable", "link", "mtime", "name", "size", "stamp")
+
+    def __init__(
+        self,
+        name: str,
+        size: int,
+        executable: bool,
+        mtime: float,
+        link: str | None = None,
+        stamp: tuple[int, int, int, int] = (0, 0, 0, 0),
+    ) -> None:
+        self.stamp = stamp
+        self.name = name
+        self.size = size
+        self.executable = executable
+        self.mtime = mtime
+        self.link = link
 
 
-@dataclass(frozen=True, slots=True)
 class Selection:
     """What goes up, ordered by name. ``warnings`` say what was left out against expectation."""
 
-    root: Path
-    entries: tuple[Entry, ...]
-    warnings: tuple[str, ...]
+    def __init__(self, root: str, entries: tuple[Entry, ...], warnings: tuple[str, ...]) -> None:
+        self.root = root
+        self.entries = entries
+        self.warnings = warnings
 
     @property
     def size(self) -> int:
@@ -40,26 +58,28 @@ class Selection:
         return sum(entry.size for entry in self.entries)
 
 
-@dataclass(frozen=True, slots=True)
 class SelectOptions:
     """``include_ignored``: also what git ignores. ``with_git``: also ``.git``."""
 
-    include_ignored: bool = False
-    with_git: bool = False
+    def __init__(self, *, include_ignored: bool = False, with_git: bool = False) -> None:
+        self.include_ignored = include_ignored
+        self.with_git = with_git
 
 
-def select_files(directory: Path, options: SelectOptions | None = None) -> Selection:
+def select_files(
+    directory: str | os.PathLike[str], options: SelectOptions | None = None
+) -> Selection:
     """Return what of ``directory`` goes up.
 
     Raises:
         InvalidRequest: it is no folder, or nothing of it would go up.
 
     """
-    if not directory.is_dir():
+    if not os.path.isdir(directory):
         raise InvalidRequest(
             f"{directory} is not a folder", hint="Name the project's folder: ci submit DIR"
         )
-    selection = _Selector(directory.resolve(), options or SelectOptions()).run()
+    selection = _Selector(os.path.realpath(directory), options or SelectOptions()).run()
     if not selection.entries:
         raise InvalidRequest(
             f"{directory} has no files to submit",
@@ -69,11 +89,12 @@ def select_files(directory: Path, options: SelectOptions | None = None) -> Selec
     return selection
 
 
-@dataclass
 class _Selector:
-    root: Path
-    options: SelectOptions
-    warnings: list[str] = field(default_factory=list)
+    def __init__(self, root: str, options: SelectOptions) -> None:
+        self.root = root
+        self.options = options
+        self.warnings: list[str] = []
+        self._seen: dict[str, os.stat_result] = {}
 
     def run(self) -> Selection:
         names = sorted(self._kept(dict.fromkeys(self._names())))
@@ -81,20 +102,25 @@ class _Selector:
         return Selection(self.root, entries, tuple(self.warnings))
 
     def _names(self) -> Iterator[str]:
-        top = str(self.root)
+        top = self.root
         if self.options.with_git:
             yield from self._git_folder(top)
         if self.options.include_ignored:
-            tracked = GitTree(self._warn).names(top, tracked_only=True)
+            tracked = GitTree(self._warn, self._look).names(top, tracked_only=True)
             yield from chain(tracked or (), Walk(top, self._warn, honour_gitignore=False).names())
             return
-        listed = list(GitTree(self._warn).names(top) or ())
+        listed = list(GitTree(self._warn, self._look).names(top) or ())
         # Nothing listed: no work tree, or a folder that the tree around it ignores.
         yield from listed or Walk(top, self._warn).names()
 
+    def _look(self, path: str) -> os.stat_result:
+        # Each file is looked at once: that is most of the work in a large tree.
+        status = self._seen[path] = os.lstat(path)
+        return status
+
     def _git_folder(self, top: str) -> Iterator[str]:
         folder = f"{top}/.git"
-        if os.path.isdir(folder):  # noqa: PTH112 -- a string, as all around it
+        if os.path.isdir(folder):
             for name in Walk(folder, self._warn, everything=True).names():
                 yield f".git/{name}"
             return
@@ -117,9 +143,8 @@ class _Selector:
     def _really_in(self, folder: str, known: dict[str, bool]) -> bool:
         # git still lists what it tracked below a folder that has become a symlink.
         if folder not in known:
-            known[folder] = self._really_in(
-                folder.rpartition("/")[0], known
-            ) and not os.path.islink(  # noqa: PTH114
+            parent = folder.rpartition("/")[0]
+            known[folder] = self._really_in(parent, known) and not os.path.islink(
                 f"{self.root}/{folder}"
             )
         return known[folder]
@@ -131,9 +156,9 @@ class _Selector:
             return None
         path = f"{self.root}/{name}"
         try:
-            status = os.lstat(path)
+            status = self._seen.get(path) or os.lstat(path)
             if stat.S_ISLNK(status.st_mode):
-                return self._link(name, os.readlink(path), status)  # noqa: PTH115 -- speed
+                return self._link(name, os.readlink(path), status)
         except (FileNotFoundError, NotADirectoryError):
             return None  # deleted, though git still tracks it
         except OSError as error:
@@ -141,7 +166,8 @@ class _Selector:
             return None
         if stat.S_ISREG(status.st_mode):
             executable = bool(status.st_mode & 0o111)
-            return Entry(name, status.st_size, executable, status.st_mtime)
+            stamp = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+            return Entry(name, status.st_size, executable, status.st_mtime, None, stamp)
         if not stat.S_ISDIR(status.st_mode):
             self._leave_out(name, "it is neither a file nor a symlink")
         return None

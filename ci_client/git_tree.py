@@ -1,12 +1,15 @@
 """The files of a git work tree, as git itself lists them."""
 
+from __future__ import annotations
+
 import os
-import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import chain
+import stat
 
 from ci_client.walk import Walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 # Set while git runs a hook; they would make git answer about another tree than the one we name.
 _GIT_LOCALS = (
@@ -21,11 +24,14 @@ _GIT_LOCALS = (
 )
 
 
-@dataclass(frozen=True)
 class GitTree:
     """A folder inside a work tree, and the repositories nested in it."""
 
-    warn: Callable[[str], None]
+    def __init__(
+        self, warn: Callable[[str], None], lstat: Callable[[str], os.stat_result] = os.lstat
+    ) -> None:
+        self.warn = warn
+        self._lstat = lstat
 
     def names(self, folder: str, *, tracked_only: bool = False) -> Iterator[str] | None:
         """Yield the names, relative to ``folder``, of tracked files and of others not ignored.
@@ -37,27 +43,38 @@ class GitTree:
         listed = self._ls_files(folder, tracked_only=tracked_only)
         if listed is None:
             return None
-        return chain.from_iterable(
-            self._expand(folder, name, tracked_only=tracked_only) for name in listed
-        )
+        return self._files(folder, listed, tracked_only=tracked_only)
+
+    def _files(self, folder: str, listed: list[str], *, tracked_only: bool) -> Iterator[str]:
+        for name in listed:
+            try:
+                is_folder = stat.S_ISDIR(self._lstat(f"{folder}/{name}").st_mode)
+            except OSError:
+                is_folder = False
+            if is_folder:
+                yield from self._expand(folder, name, tracked_only=tracked_only)
+            else:
+                yield name
 
     def _expand(self, folder: str, name: str, *, tracked_only: bool) -> Iterator[str]:
-        """Yield ``name``, or what is in it when it is a nested repository."""
+        """Yield what is in the folder ``name`` when it is a nested repository."""
         path = f"{folder}/{name}".rstrip("/")
-        if not os.path.isdir(path) or os.path.islink(path):  # noqa: PTH112, PTH114 -- speed
-            yield name
-        elif os.path.lexists(f"{path}/.git"):
+        if os.path.lexists(f"{path}/.git"):
             inner = self.names(path, tracked_only=tracked_only)
             prefix = name.rstrip("/") + "/"
             for below in Walk(path, self.warn).names() if inner is None else inner:
                 yield prefix + below
-        elif not os.listdir(path):  # noqa: PTH208 -- speed
+        elif not os.listdir(path):
             self.warn(
                 f"{name} is a submodule that is not checked out and goes up empty; "
                 "`git submodule update --init` fetches it"
             )
 
     def _ls_files(self, folder: str, *, tracked_only: bool) -> list[str] | None:
+        if not _may_be_work_tree(folder):
+            return None
+        import subprocess
+
         options = ["--cached"] if tracked_only else ["--cached", "--others", "--exclude-standard"]
         try:
             run = subprocess.run(
@@ -81,6 +98,16 @@ class GitTree:
         if not any(text in complaint for text in outside):
             first_line = complaint.strip().partition("\n")[0]
             self.warn(f"git cannot list this work tree, so the folder is walked ({first_line})")
+
+
+def _may_be_work_tree(folder: str) -> bool:
+    """Return whether a ``.git`` is in ``folder`` or above it; where none is, git need not start."""
+    while not os.path.lexists(f"{folder}/.git"):
+        above = os.path.dirname(folder)
+        if above == folder:
+            return False
+        folder = above
+    return True
 
 
 def _environment() -> dict[str, str]:

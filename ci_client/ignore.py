@@ -7,18 +7,22 @@ differs from git as soon as a negated pattern is near
 (``build/`` and ``!/src`` on ``src/build/``).
 """
 
+from __future__ import annotations
+
 import os
-import re
-from dataclasses import dataclass
 from functools import cached_property
 
-_ESCAPE = re.compile(r"\\.")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
 
 
-@dataclass(frozen=True, slots=True)
 class _Pattern:
-    regex: re.Pattern[str]
-    ignore: bool
+    __slots__ = ("ignore", "regex")
+
+    def __init__(self, regex: re.Pattern[str], ignore: bool) -> None:
+        self.regex = regex
+        self.ignore = ignore
 
     def matches(self, path: str) -> bool:
         # Anchored patterns must use up the path; the others (``*``, ``**/``)
@@ -26,12 +30,12 @@ class _Pattern:
         return bool(self.regex.fullmatch(path) or self.regex.search(path, len(path) - 1))
 
 
-@dataclass(frozen=True)
 class IgnoreFile:
     """The text of one ignore file; ``base`` is its folder, ``""`` or ending in ``/``."""
 
-    base: str
-    text: str
+    def __init__(self, base: str, text: str) -> None:
+        self.base = base
+        self.text = text
 
     @cached_property
     def _patterns(self) -> tuple[_Pattern, ...]:
@@ -48,10 +52,12 @@ class IgnoreFile:
 
 
 def _compile(line: str) -> _Pattern | None:
+    import re
+
     from pathspec import GitIgnoreSpec
 
     # An escaped slash is a slash to git, and a mistake to pathspec.
-    line = _ESCAPE.sub(lambda pair: pair[0].replace("\\/", "/"), line.removesuffix("\r"))
+    line = re.sub(r"\\.", lambda pair: pair[0].replace("\\/", "/"), line.removesuffix("\r"))
     # "x/**" is about what is in x, not about x itself.
     if line.endswith("/**"):
         line += "/*"

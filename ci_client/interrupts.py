@@ -1,29 +1,37 @@
 """Ctrl-C: the first one lets go in good order, the second one ends everything."""
 
+from __future__ import annotations
+
 import os
 import signal
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import click
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
-from ci_client.exits import Exit
-from ci_client.terminal import Terminal
+    from ci_client.terminal import Terminal
 
 NUDGE_INTERVAL = 0.25
 """Seconds after which a Ctrl-C that came at a bad moment is noticed."""
 
 
+class LetGo(Exception):
+    """Ctrl-C came, and what there is to say about it is said."""
+
+
 @contextmanager
 def letting_go(terminal: Terminal, explain: Callable[[], str]) -> Iterator[None]:
-    """Turn Ctrl-C into ``explain()`` and exit code 130. For the main thread."""
+    """Turn Ctrl-C into ``explain()`` and ``LetGo``. For the main thread."""
     try:
         with _nudged():
             yield
     except KeyboardInterrupt:
+        from ci_client.exits import Exit
+
         signal.signal(signal.SIGINT, lambda *_: os._exit(Exit.INTERRUPTED))
         terminal.note(explain())
-        raise click.exceptions.Exit(Exit.INTERRUPTED) from None
+        raise LetGo from None
 
 
 @contextmanager

@@ -1,45 +1,51 @@
 """What one call of ``ci`` knows before its command begins."""
 
-import shlex
+from __future__ import annotations
+
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ci_client.terminal import Terminal
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ci_client.config import Setting
     from ci_client.session import Session
+    from ci_client.terminal import Terminal
 
 
-@dataclass(frozen=True)
 class Invocation:
     """The flags of the group, and where ``ci`` was called.
 
     ``directory`` is the folder whose project may name the server.
     """
 
-    server_flag: str | None
-    key_flag: str | None
-    terminal: Terminal
-    directory: Path
-    environ: Mapping[str, str]
+    def __init__(
+        self,
+        server_flag: str | None,
+        key_flag: str | None,
+        terminal: Terminal,
+        directory: str,
+        environ: Mapping[str, str],
+    ) -> None:
+        self.server_flag = server_flag
+        self.key_flag = key_flag
+        self.terminal = terminal
+        self.directory = directory
+        self.environ = environ
 
     @cached_property
-    def server(self) -> "Setting":
+    def server(self) -> Setting:
         """The server's address."""
         return self._settings[0]
 
     @cached_property
-    def api_key(self) -> "Setting":
+    def api_key(self) -> Setting:
         """The key to show it."""
         return self._settings[1]
 
     @cached_property
-    def _settings(self) -> "tuple[Setting, Setting]":
+    def _settings(self) -> tuple[Setting, Setting]:
         from ci_client.config import Sources, key_from_stdin
 
         key_flag = self.key_flag
@@ -49,11 +55,15 @@ class Invocation:
         server = sources.server()
         return server, sources.api_key(server)
 
-    def inside(self, directory: Path) -> "Invocation":
+    def inside(self, directory: str) -> Invocation:
         """Return the same call with another project folder."""
-        return replace(self, directory=directory)
+        return Invocation(self.server_flag, self.key_flag, self.terminal, directory, self.environ)
 
-    def connect(self) -> "Session":
+    def towards(self, server_url: str) -> Invocation:
+        """Return the same call to another server, without a key."""
+        return Invocation(server_url, None, self.terminal, self.directory, self.environ)
+
+    def connect(self) -> Session:
         """Return a session with the server, for ``with``."""
         from ci_client.session import Session
 
@@ -65,5 +75,7 @@ class Invocation:
 
     def again(self, *words: str) -> str:
         """Return a command line that reaches the same server from the same place."""
+        import shlex
+
         flags = ["--server", self.server.value or ""] if self.server.explicit else []
         return shlex.join(["ci", *flags, *words])

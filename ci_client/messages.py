@@ -1,23 +1,22 @@
 """Server-sent events, as the WHATWG's HTML standard has them."""
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from __future__ import annotations
 
 from ci_common.errors import ServerRefused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _LONGEST = 16 * 1024 * 1024
 """Bytes of one line beyond which the other side is no server of ours."""
 
 
-class Message(NamedTuple):
-    """One message; ``id`` is the last that was named, in it or before it."""
+def messages(pieces: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    """Yield data and id of each message in a stream that is cut anywhere.
 
-    data: str
-    id: str
-
-
-def messages(pieces: Iterable[bytes]) -> Iterator[Message]:
-    """Yield the messages in a stream that is cut anywhere; an unfinished last one is dropped.
+    The id is the last that was named, in the message or before it. An
+    unfinished last message is dropped.
 
     Raises:
         ServerRefused: a line has no end.
@@ -29,7 +28,7 @@ def messages(pieces: Iterable[bytes]) -> Iterator[Message]:
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if not line and data:
-            yield Message("\n".join(data), last_id)
+            yield "\n".join(data), last_id
             data = []
         elif field == "data":
             data.append(value)

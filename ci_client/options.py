@@ -1,24 +1,18 @@
-"""Options that several commands share."""
+"""What the commands have in common on their lines, for click."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from ci_client.invocation import Invocation
-
-F = TypeVar("F", bound=Callable[..., Any])
+from ci_client.lines import JOB, JSON, Line, Place
 
 _COMMAND_KEY = "ci_client.command"
 
 pass_invocation = click.make_pass_decorator(Invocation)
 
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
-
-passthrough_option = click.option(
-    "--passthrough-exit", is_flag=True, help="Exit with the command's own exit code."
-)
+json_option = click.option(JSON.name, JSON.parameter, is_flag=True, help=JSON.text)
 
 data_dir_option = click.option(
     "--data-dir",
@@ -26,23 +20,34 @@ data_dir_option = click.option(
     help="Where database, logs and uploads are kept. Default: CI_DATA_DIR, or here.",
 )
 
-job_argument = click.argument("job", metavar="JOB")
+job_argument = click.argument(JOB.parameter, metavar=JOB.metavar)
 
 
-def directory_argument(function: F) -> F:
-    """Add the argument DIR, the present folder if not given."""
-    kind = click.Path(exists=True, file_okay=False, path_type=Path)
-    return click.argument("directory", metavar="[DIR]", type=kind, default=Path())(function)
+def as_click(line: Line) -> click.Command:
+    """Return the same command as one of click's."""
+
+    @pass_invocation
+    def call(invocation: Invocation, /, **parameters: Any) -> int:  # noqa: ANN401 -- as click has them
+        if line.takes_command:
+            parameters["command"] = click.get_current_context().meta[_COMMAND_KEY]
+        return line.run(invocation, **parameters)
+
+    kind = _CommandAfterDashes if line.takes_command else click.Command
+    options = [
+        click.Option([flag.name, flag.parameter], is_flag=True, help=flag.text)
+        for flag in line.flags
+    ]
+    parameters = [_argument(line.place), *options]
+    return kind(None, callback=call, params=parameters, help=line.run.__doc__)
 
 
-def selection_options(function: F) -> F:
-    """Add the options that say which files go up."""
-    for add in (
-        click.option("--with-git", is_flag=True, help="Send .git too."),
-        click.option("--include-ignored", is_flag=True, help="Send what git ignores, too."),
-    ):
-        function = add(function)
-    return function
+def _argument(place: Place) -> click.Argument:
+    if not place.folder:
+        return click.Argument([place.parameter], metavar=place.metavar)
+    kind = click.Path(exists=True, file_okay=False)
+    return click.Argument(
+        [place.parameter], metavar=place.metavar, type=kind, default=place.default
+    )
 
 
 def data_dir_overrides(data_dir: Path | None) -> dict[str, str]:
@@ -52,8 +57,8 @@ def data_dir_overrides(data_dir: Path | None) -> dict[str, str]:
     return {"CI_DATA_DIR": str(data_dir), "CI_DB_PATH": str(data_dir / "ci_jobs.db")}
 
 
-class CommandAfterDashes(click.Command):
-    """A command that leaves everything behind ``--`` alone; ``after_dashes`` returns it."""
+class _CommandAfterDashes(click.Command):
+    """A command that leaves everything behind ``--`` alone."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Set aside what comes after the first ``--``."""
@@ -67,9 +72,3 @@ class CommandAfterDashes(click.Command):
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Return the usage line's pieces."""
         return [*super().collect_usage_pieces(ctx), "[-- COMMAND...]"]
-
-
-def after_dashes() -> tuple[str, ...]:
-    """Return the command given behind ``--``, ``()`` if none."""
-    command: tuple[str, ...] = click.get_current_context().meta[_COMMAND_KEY]
-    return command

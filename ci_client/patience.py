@@ -1,11 +1,16 @@
 """How long a lost connection is worth waiting for."""
 
+from __future__ import annotations
+
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from ci_common.backoff import Backoff
-from ci_common.errors import CIError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ci_common.errors import CIError
 
 DEFAULT_BACKOFF = Backoff(first=0.2, factor=2.0, longest=5.0)
 DEFAULT_TIMEOUT = 60.0
@@ -13,7 +18,10 @@ _STEADY = 10.0
 """Seconds after which a connection counts as a good one even if the job had nothing to say."""
 
 
-@dataclass
+def _ignore(_notice: str) -> None:
+    """Take no interest in notices."""
+
+
 class Patience:
     """Waits between attempts to get back to the server; ``progress`` restores it.
 
@@ -22,14 +30,22 @@ class Patience:
     before its time, which ends the patience too.
     """
 
-    timeout: float = DEFAULT_TIMEOUT
-    backoff: Backoff = DEFAULT_BACKOFF
-    notify: Callable[[str], None] = lambda _: None
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], bool | None] = time.sleep
-    _failures: int = field(default=0, init=False)
-    _lost_at: float = field(default=0.0, init=False)
-    _connected_at: float | None = field(default=None, init=False)
+    def __init__(
+        self,
+        timeout: float = DEFAULT_TIMEOUT,
+        backoff: Backoff = DEFAULT_BACKOFF,
+        notify: Callable[[str], None] = _ignore,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], bool | None] = time.sleep,
+    ) -> None:
+        self.timeout = timeout
+        self.backoff = backoff
+        self.notify = notify
+        self.clock = clock
+        self.sleep = sleep
+        self._failures = 0
+        self._lost_at = 0.0
+        self._connected_at: float | None = None
 
     @property
     def had_contact(self) -> bool:

@@ -1,16 +1,23 @@
 """What a project's own files tell the client: its name, and its server."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
+
+import os
 
 from ci_common.errors import ConfigurationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    StrPath = str | os.PathLike[str]
 
 _LONGEST_NAME = 200
 """Characters of a project's name that a server takes."""
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: str) -> dict[str, Any]:
     """Return what is in a TOML file; ``{}`` when there is none.
 
     Raises:
@@ -18,7 +25,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
         import tomllib  # most of these files do not exist
 
         return tomllib.loads(text)
@@ -30,16 +38,17 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def project_name(directory: Path) -> str:
+def project_name(directory: StrPath) -> str:
     """Return the name in ``pyproject.toml``, else the folder's, fit for a list."""
-    found = _name_in_pyproject(directory) or directory.resolve().name
+    folder = os.path.realpath(directory)
+    found = _name_in_pyproject(folder) or os.path.basename(folder)
     shown = "".join(letter if letter.isprintable() else "?" for letter in found)
     return shown.strip()[:_LONGEST_NAME]
 
 
-def _name_in_pyproject(directory: Path) -> str | None:
+def _name_in_pyproject(folder: str) -> str | None:
     try:
-        content = read_toml(directory / "pyproject.toml")
+        content = read_toml(f"{folder}/pyproject.toml")
     except ConfigurationError:
         return None  # the server says what is wrong with it, in the job's own terms
     for table in (_table(content, "project"), _table(content, "tool", "poetry")):
@@ -49,7 +58,7 @@ def _name_in_pyproject(directory: Path) -> str | None:
     return None
 
 
-def project_setting(start: Path, key: str) -> tuple[str, Path] | None:
+def project_setting(start: StrPath, key: str) -> tuple[str, str] | None:
     """Return a CI setting of the project around ``start``, and the file it stands in.
 
     ``ci.toml`` goes before ``[tool.ci]`` in ``pyproject.toml``; the search
@@ -61,8 +70,8 @@ def project_setting(start: Path, key: str) -> tuple[str, Path] | None:
     """
     for folder in _project_folders(start):
         for path, table in (
-            (folder / "ci.toml", ()),
-            (folder / "pyproject.toml", ("tool", "ci")),
+            (f"{folder}/ci.toml", ()),
+            (f"{folder}/pyproject.toml", ("tool", "ci")),
         ):
             value = _table(read_toml(path), *table).get(key)
             if value is not None:
@@ -70,7 +79,7 @@ def project_setting(start: Path, key: str) -> tuple[str, Path] | None:
     return None
 
 
-def checked_text(value: object, key: str, path: Path) -> str:
+def checked_text(value: object, key: str, path: str) -> str:
     """Return ``value`` if it is text.
 
     Raises:
@@ -82,11 +91,14 @@ def checked_text(value: object, key: str, path: Path) -> str:
     return value.strip()
 
 
-def _project_folders(start: Path) -> Iterator[Path]:
-    for folder in (start.resolve(), *start.resolve().parents):
-        yield folder
-        if (folder / ".git").exists():
+def _project_folders(start: StrPath) -> Iterator[str]:
+    """Yield ``start`` and the folders above it, up to the top of the git work tree."""
+    folder, below = os.path.realpath(start), ""
+    while folder != below:
+        yield folder.rstrip("/")
+        if os.path.exists(f"{folder}/.git"):
             return
+        folder, below = os.path.dirname(folder), folder
 
 
 def _table(content: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -1,25 +1,33 @@
 """Sending a project and watching it: what ``ci submit`` and ``ci run`` have in common."""
 
-import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from __future__ import annotations
 
-from ci_client.archive import pack
-from ci_client.files import Selection, SelectOptions, select_files, summary
+import time
+
+from ci_client.archive import project_zip
+from ci_client.files import select_files, summary
 from ci_client.project import project_name
 from ci_client.suspects import warnings_about
-from ci_client.terminal import Terminal
 from ci_client.upload import Submission
-from ci_client.watch import Event, Watch
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ci_client.events import Event
+    from ci_client.files import Selection, SelectOptions
     from ci_client.session import Session
+    from ci_client.terminal import Terminal
+    from ci_client.watch import Watch
 
 _PATIENCE = 1.0
 """Seconds before anything is said about progress."""
 _REDRAW_EVERY = 0.1
 _BAR = 24
+_AT_ONCE = 1024 * 1024
+"""Bytes of a project whose zip is made before it is sent: nothing is gained by doing both."""
+_WORTH_A_MANIFEST = 256 * 1024
+"""Bytes of a project that is sent whole in less time than it takes to find out what changed."""
 
 
 class Progress:
@@ -33,8 +41,8 @@ class Progress:
         """Whether the whole zip has gone out, so that the server may have it."""
 
     def packing(self, _name: str) -> None:
-        """Say that files are being packed."""
-        self._draw(f"packing {self._files}")
+        """Say that files are being read."""
+        self._draw(f"reading {self._files}")
 
     def sending(self, sent: int, total: int) -> None:
         """Say how much of the zip has gone out."""
@@ -51,27 +59,69 @@ class Progress:
             self._terminal.status(text)
 
 
-@dataclass(frozen=True, slots=True)
+class NoProgress:
+    """Takes no interest in what takes long."""
+
+    uploaded = False
+
+    def packing(self, _name: str) -> None:
+        """Files are being read."""
+
+    def sending(self, _sent: int, _total: int) -> None:
+        """So much has gone out."""
+
+
+NO_PROGRESS = NoProgress()
+
+
 class Project:
     """A folder that is about to be sent."""
 
-    directory: Path
-    selection: Selection
-    command: tuple[str, ...]
-    progress: Progress
+    def __init__(
+        self,
+        directory: str,
+        selection: Selection,
+        command: tuple[str, ...] = (),
+        progress: Progress | NoProgress = NO_PROGRESS,
+    ) -> None:
+        self.directory = directory
+        self.selection = selection
+        self.command = command
+        self.progress = progress
 
-    def pack(self, terminal: Terminal) -> IO[bytes]:
-        """Return the zip, open; closing it deletes it."""
-        return pack(self.selection, warn=terminal.warn, progress=self.progress.packing)
+    def submission(
+        self, server: Session, environ: Mapping[str, str], warn: Callable[[str], None]
+    ) -> Submission:
+        """Return what is sent to ``server``, for ``with``; of a large project, what it lacks.
 
-    def submission(self, archive: IO[bytes]) -> Submission:
-        """Return what is sent."""
+        Raises:
+            InvalidRequest: there is nothing that can be read.
+
+        """
+        if self.selection.size < _WORTH_A_MANIFEST:
+            return self.zip_submission(warn)
+        from ci_client.tree_submission import TreeSource, TreeSubmission
+
+        source = TreeSource(
+            self.selection, server, environ, warn=warn, reading=self.progress.packing
+        )
+        found = source.manifest()
+        if found is None:
+            return self.zip_submission(warn)
+        name, sending = project_name(self.directory), self.progress.sending
+        return TreeSubmission(source, *found, project=name, command=self.command, progress=sending)
+
+    def zip_submission(self, warn: Callable[[str], None]) -> Submission:
+        """Return the project as a zip, for ``with``; a large one is made while it is sent."""
+        zipped = project_zip(self.selection, warn=warn)
+        if self.selection.size <= _AT_ONCE:
+            zipped.whole()
         name = project_name(self.directory)
-        return Submission(archive, name, self.command, self.progress.sending)
+        return Submission(zipped, name, self.command, self.progress.sending)
 
 
 def choose(
-    terminal: Terminal, directory: Path, options: SelectOptions, command: tuple[str, ...]
+    terminal: Terminal, directory: str, options: SelectOptions, command: tuple[str, ...]
 ) -> Project:
     """Select the files, and warn of what may surprise.
 
@@ -85,6 +135,6 @@ def choose(
     return Project(directory, selection, command, Progress(terminal, summary(selection)))
 
 
-def send(server: "Session", submission: Submission, watch: Watch) -> Event:
+def send(server: Session, submission: Submission, watch: Watch) -> Event:
     """Submit and show the job to its end; return the event ``complete``."""
     return watch.show(server.submit_streaming(submission))

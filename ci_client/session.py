@@ -1,39 +1,44 @@
 """What a server can be asked for, as plain calls and generators."""
 
-import json
-import re
+from __future__ import annotations
+
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Self
-from urllib.parse import quote, urlencode, urlsplit
 
 from ci_client.config import DEFAULT_SERVER_URL
 from ci_client.connection import ServerBusy, open_http, refuse_problems, unreachable
-from ci_client.events import Event, EventFeed, Position, wait_to_retry
-from ci_client.exchange import BrokenExchange, Response
+from ci_client.events import EventFeed, Position, wait_to_retry
+from ci_client.exchange import BrokenExchange
 from ci_client.patience import DEFAULT_BACKOFF, DEFAULT_TIMEOUT, Patience
-from ci_client.upload import Form, Submission
-from ci_common.backoff import Backoff
-from ci_common.errors import ServerRefused
+from ci_client.upload import FilesChanged, Form
+from ci_common.errors import CIError, ServerRefused
 
-JobDict = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping
+    from typing import Any, Self
+
+    from ci_client.events import Event
+    from ci_client.exchange import Response
+    from ci_client.upload import Submission
+    from ci_common.backoff import Backoff
+
+JobDict = dict[str, "Any"]
 """A job as ``ci_common.api.JobView`` has it."""
 
 _MANAGEMENT = "/api/v1"
 _PAGE = 100
 _STREAM_HEADERS = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
-_NEXT_PAGE = re.compile(r'<([^>]*)>\s*;\s*rel="?next\b')
+_NEXT_PAGE = r'<([^>]*)>\s*;\s*rel="?next\b'
 
 
-@dataclass(frozen=True, slots=True)
 class ServerState:
     """What a server says of itself. ``problems`` are by part; ``date`` is its clock, as sent."""
 
-    version: str
-    date: str | None
-    problems: Mapping[str, str]
+    def __init__(self, version: str, date: str | None, problems: Mapping[str, str]) -> None:
+        self.version = version
+        self.date = date
+        self.problems = problems
 
 
 def _ignore(_text: str) -> None:
@@ -74,6 +79,11 @@ class Session:
     def close(self) -> None:
         """Close the connection that is kept between calls."""
         self._http.close()
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return self._http.base_url
 
     @contextmanager
     def interrupted(self) -> Iterator[None]:
@@ -119,7 +129,7 @@ class Session:
 
     def job(self, reference: str) -> JobDict:
         """Return the job that ``reference`` names: its id, a unique prefix, or ``last``."""
-        with self._ask("GET", _path_of(reference)) as response:
+        with self._ask(_path_of(reference)) as response:
             return _object(response)
 
     def cancel(self, reference: str) -> JobDict:
@@ -129,30 +139,50 @@ class Session:
             InvalidTransition: it has ended otherwise.
 
         """
-        with self._ask("DELETE", self._managed(_path_of(reference))) as response:
+        with self._ask(self._managed(_path_of(reference)), method="DELETE") as response:
             return _object(response)
 
     def jobs(self, limit: int = _PAGE) -> list[JobDict]:
         """Return at most ``limit`` jobs, the newest first."""
         found: list[JobDict] = []
-        query: str | None = urlencode({"limit": min(limit, _PAGE)})
+        query: str | None = f"limit={min(limit, _PAGE)}"
         while query is not None and len(found) < limit:
-            with self._ask("GET", f"/jobs?{query}") as response:
+            with self._ask(f"/jobs?{query}") as response:
                 found += _array(response)
             query = _next_page(response)
         return found[:limit]
 
     def server_state(self) -> ServerState:
         """Return what the server says of itself."""
-        with self._ask("GET", "/version") as response:
+        with self._ask("/version") as response:
             version, date = _object(response).get("version"), response.headers.get("date")
-        with self._ask("GET", "/ready", even_if_not_well=True) as response:
+        with self._ask("/ready", even_if_not_well=True) as response:
             problems = _object(response).get("problems")
         return ServerState(
             version=str(version or ""),
             date=date,
             problems=problems if isinstance(problems, dict) else {},
         )
+
+    def takes_manifests(self) -> bool | None:
+        """Return whether the server takes manifests; None if it cannot be asked."""
+        try:
+            with self._ask("/version") as response:
+                return _object(response).get("manifests") is True
+        except ServerRefused:
+            return False
+        except CIError:
+            return None
+
+    def cache(self) -> list[JobDict]:
+        """Return what the server keeps, as ``ci_common.api.CacheEntry`` has it."""
+        with self._ask("/cache") as response:
+            return _array(response)
+
+    def prune_cache(self, *, older_than: float = 0) -> list[JobDict]:
+        """Have the server give up what no job used for so many seconds; return that."""
+        with self._ask(f"/cache?older_than={older_than:f}", method="DELETE") as response:
+            return _array(response)
 
     def log(self, job_id: str, offset: int = 0) -> Generator[bytes, None, None]:
         """Yield the log so far, from a byte ``offset``, as it was written."""
@@ -171,7 +201,9 @@ class Session:
         return path if base.endswith(_MANAGEMENT) else _MANAGEMENT + path
 
     @contextmanager
-    def _ask(self, method: str, path: str, *, even_if_not_well: bool = False) -> Iterator[Response]:
+    def _ask(
+        self, path: str, *, even_if_not_well: bool = False, method: str = "GET"
+    ) -> Iterator[Response]:
         try:
             with self._http.send(method, path) as response:
                 if not even_if_not_well:  # else the body of a 503 is worth reading
@@ -193,24 +225,52 @@ class Session:
         return EventFeed(self._http.base_url, self._new_patience(), position, connect).events()
 
     def _upload(self, path: str, submission: Submission) -> Response:
-        headers = {**_STREAM_HEADERS, "Accept": "*/*", "Idempotency-Key": submission.key}
-        return self._http.send("POST", path, headers=headers, body=Form(submission))
+        """Send a submission in the way that the server takes it; return the answer."""
+        while True:
+            headers = {**_STREAM_HEADERS, "Accept": "*/*", **submission.headers}
+            try:
+                response = self._http.send("POST", path, headers=headers, body=Form(submission))
+            except FilesChanged:
+                submission.files_changed()
+                continue
+            if 200 <= response.status < 300:
+                submission.accepted()
+                return response
+            self._adapt(submission, response)
+
+    def _adapt(self, submission: Submission, response: Response) -> None:
+        """Return if the submission is to be sent again, in another way."""
+        try:
+            with response:
+                refuse_problems(response)
+        except ServerBusy:
+            raise
+        except CIError as refusal:
+            if not submission.adapts_to(refusal):
+                raise
 
     def _stream(self, position: Position, *, from_beginning: bool) -> Response:
         headers = dict(_STREAM_HEADERS)
         if position.last_id is not None:
             headers["Last-Event-ID"] = position.last_id
-        query = urlencode({"from_beginning": "true" if from_beginning else "false"})
+        query = f"from_beginning={'true' if from_beginning else 'false'}"
         path = f"{_path_of(position.job_id or '')}/stream?{query}"
         return self._http.send("GET", path, headers=headers)
 
 
 def _path_of(reference: str) -> str:
+    if reference.isascii() and reference.replace("-", "").isalnum():
+        return f"/jobs/{reference}"  # as all ids are, which need no library
+    from urllib.parse import quote
+
     return f"/jobs/{quote(reference, safe='')}"
 
 
 def _next_page(response: Response) -> str | None:
-    found = _NEXT_PAGE.search(response.headers.get("link", ""))
+    import re
+    from urllib.parse import urlsplit
+
+    found = re.search(_NEXT_PAGE, response.headers.get("link", ""))
     # Only what it asks for counts: a server behind a proxy may not know its own address.
     return urlsplit(found[1]).query if found else None
 
@@ -237,6 +297,8 @@ def _array(response: Response) -> list[JobDict]:
 
 
 def _json(response: Response) -> object:
+    import json
+
     try:
         return json.loads(response.read())
     except ValueError:

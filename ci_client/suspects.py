@@ -1,36 +1,34 @@
 """Files that may not have been meant to go up."""
 
-from collections.abc import Iterator
-from fnmatch import fnmatchcase
+from __future__ import annotations
 
-from ci_client.files import Entry, Selection
 from ci_client.terminal import count, printable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ci_client.files import Entry, Selection
 
 LARGE_FILE = 50_000_000
 """Bytes beyond which a file is mentioned."""
-_SECRETS = (
-    ".env",
-    ".env.*",
-    ".git-credentials",
-    ".htpasswd",
-    ".netrc",
-    ".pgpass",
-    ".pypirc",
-    "*.kdbx",
-    "*.key",
-    "*.keystore",
-    "*.p12",
-    "*.pem",
-    "*.pfx",
-    "credentials",
-    "credentials.*",
-    "id_dsa",
-    "id_ecdsa",
-    "id_ed25519",
-    "id_rsa",
-    "secrets.*",
-    "service-account*.json",
+_SECRETS = frozenset(
+    {
+        ".env",
+        ".git-credentials",
+        ".htpasswd",
+        ".netrc",
+        ".pgpass",
+        ".pypirc",
+        "credentials",
+        "id_dsa",
+        "id_ecdsa",
+        "id_ed25519",
+        "id_rsa",
+    }
 )
+_SECRET_BEGINNINGS = (".env.", "credentials.", "secrets.")
+_SECRET_ENDINGS = (".kdbx", ".key", ".keystore", ".p12", ".pem", ".pfx")
 _TEMPLATES = (".example", ".sample", ".template", ".dist", ".py", ".pub")
 _SHOWN = 5
 
@@ -50,7 +48,14 @@ def warnings_about(selection: Selection) -> Iterator[str]:
 def looks_secret(name: str) -> bool:
     """Return whether the name of a file suggests that it is a secret."""
     base = name.rpartition("/")[2].lower()
-    return not base.endswith(_TEMPLATES) and any(fnmatchcase(base, pattern) for pattern in _SECRETS)
+    if base.endswith(_TEMPLATES):
+        return False
+    return (
+        base in _SECRETS
+        or base.startswith(_SECRET_BEGINNINGS)
+        or base.endswith(_SECRET_ENDINGS)
+        or (base.startswith("service-account") and base.endswith(".json"))
+    )
 
 
 def _environments(selection: Selection) -> Iterator[str]:

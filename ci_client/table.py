@@ -18,7 +18,11 @@ def jobs_table(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
     if not jobs:
         return []
     width = _id_width([str(job["job_id"]) for job in jobs])
-    rows = [_HEADER, *(_row(job, width) for job in jobs)]
+    return aligned([_HEADER, *(_row(job, width) for job in jobs)])
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a line for each row, with its cells below those of the row before."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -31,7 +35,7 @@ def _row(job: Mapping[str, Any], id_width: int) -> tuple[str, ...]:
         str(job["job_id"])[:id_width],
         state_of(job),
         printable(str(job.get("project") or "")),
-        _time(job.get("created_at")),
+        time_of(job.get("created_at")),
         _took(job),
     )
 
@@ -44,9 +48,9 @@ def job_lines(job: Mapping[str, Any]) -> list[str]:
         "project": job.get("project"),
         "command": job.get("command"),
         "image": job.get("image"),
-        "submitted": _time(job.get("created_at")),
-        "started": _time(job.get("start_time")),
-        "ended": _time(job.get("end_time")),
+        "submitted": time_of(job.get("created_at")),
+        "started": time_of(job.get("start_time")),
+        "ended": time_of(job.get("end_time")),
         "took": _took(job),
         "exit code": job.get("exit_code"),
         "attempt": job.get("attempt"),
@@ -64,7 +68,7 @@ def _id_width(ids: Sequence[str]) -> int:
     return max(map(len, ids))
 
 
-def _time(when: object) -> str:
+def time_of(when: object) -> str:
     """Return a time of the wire, to the second."""
     text = str(when or "")
     return f"{text[:10]} {text[11:19]}Z" if text else ""

@@ -1,19 +1,27 @@
 """What people see: data on stdout, everything else on stderr."""
 
-import os
-import re
-import sys
-from collections.abc import Mapping
-from typing import TextIO
+from __future__ import annotations
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TextIO
+
+_CONTROL = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 _COLOURS = {"green": "32", "red": "31", "yellow": "33", "bold": "1", "dim": "2"}
 _CLEAR_LINE = "\r\x1b[K"
 
 
 def printable(text: str) -> str:
     """Return ``text`` with control characters escaped: a name must not drive the terminal."""
-    return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+    if text.isprintable():
+        return text
+    import re
+
+    return re.sub(_CONTROL, lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def count(number: int, noun: str) -> str:

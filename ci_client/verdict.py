@@ -1,13 +1,19 @@
 """A job's end in one line."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from __future__ import annotations
 
 from ci_client.exits import reason_of
-from ci_client.terminal import Terminal, duration, printable
+from ci_client.terminal import duration, printable
 
-Again = Callable[..., str]
-"""Turns the words of a command into a line that can be typed."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from ci_client.terminal import Terminal
+
+    Again = Callable[..., str]
+    """Turns the words of a command into a line that can be typed."""
 
 
 def verdict_line(
@@ -43,12 +49,12 @@ def seconds_of(job: Mapping[str, Any]) -> float | None:
 
     None also where the server's clock was set back meanwhile.
     """
-    from ci_common.clock import parse_utc
+    from datetime import datetime
 
     start, end = job.get("start_time"), job.get("end_time")
     if not start or not end:
         return None
-    seconds = (parse_utc(end) - parse_utc(start)).total_seconds()
+    seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
     return seconds if seconds >= 0 else None
 
 

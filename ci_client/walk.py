@@ -1,10 +1,16 @@
 """The files of a folder that is no git work tree."""
 
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from __future__ import annotations
 
-from ci_client.ignore import IgnoreFile, ignored, read_ignore_file
+import os
+
+from ci_client.ignore import ignored, read_ignore_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ci_client.ignore import IgnoreFile
 
 VERSION_CONTROL = frozenset({".git", ".hg", ".svn", ".jj"})
 _REGENERATED_FOLDERS = VERSION_CONTROL | {
@@ -23,12 +29,9 @@ _REGENERATED_FILES = (".pyc", ".pyo")
 
 def is_virtual_environment(folder: str) -> bool:
     """Return whether ``folder`` holds a Python environment, which no other machine can use."""
-    return os.path.lexists(os.path.join(folder, "pyvenv.cfg")) or os.path.isdir(  # noqa: PTH118, PTH112 -- speed
-        os.path.join(folder, "conda-meta")  # noqa: PTH118
-    )
+    return os.path.lexists(f"{folder}/pyvenv.cfg") or os.path.isdir(f"{folder}/conda-meta")
 
 
-@dataclass(frozen=True)
 class Walk:
     """Walks ``root``. Symlinks are listed, never followed.
 
@@ -36,10 +39,18 @@ class Walk:
     ``everything`` lists all there is.
     """
 
-    root: str
-    warn: Callable[[str], None]
-    honour_gitignore: bool = True
-    everything: bool = False
+    def __init__(
+        self,
+        root: str,
+        warn: Callable[[str], None],
+        *,
+        honour_gitignore: bool = True,
+        everything: bool = False,
+    ) -> None:
+        self.root = root
+        self.warn = warn
+        self.honour_gitignore = honour_gitignore
+        self.everything = everything
 
     def names(self, folder: str = "", rules: tuple[IgnoreFile, ...] = ()) -> Iterator[str]:
         """Yield the names of all files below ``folder`` (``""`` or ending in ``/``)."""

@@ -1,15 +1,17 @@
 """Showing a job's events to a person, or to a program."""
 
-import json
-import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from __future__ import annotations
 
-from ci_client.terminal import Terminal
-from ci_client.verdict import verdict_line
+import time
+
 from ci_common.errors import ServerUnreachable
 
-Event = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ci_client.events import Event
+    from ci_client.terminal import Terminal
 
 
 class Watch:
@@ -51,6 +53,8 @@ class Watch:
         """Say which job this is. Once."""
         if self.job_id is None:
             self.job_id = job_id
+            import ci_client.verdict  # noqa: F401 -- now, as nobody should wait for it at the end
+
             back = f"come back: {self._back(job_id)}" if self._back else ""
             parts = [f"job {job_id}", self._about, back]
             self._terminal.note(" · ".join(filter(None, parts)))
@@ -76,6 +80,8 @@ class Watch:
         if event["type"] == "job_id":
             self.begin(event["job_id"])
         if self.as_json:
+            import json
+
             self._terminal.data(json.dumps(event, ensure_ascii=False) + "\n")
         elif event["type"] == "log":
             self._terminal.data(event["data"])
@@ -84,6 +90,8 @@ class Watch:
 
     def conclude(self, complete: Event, seconds: float | None, step: str) -> None:
         """Say the last line."""
+        from ci_client.verdict import verdict_line
+
         self._terminal.note(verdict_line(self._terminal, complete, seconds, step))
 
     def _show_status(self, event: Event) -> None:

@@ -1,10 +1,12 @@
 """How long to wait before trying again."""
 
-import random
-from dataclasses import dataclass
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import random
 
 
-@dataclass(frozen=True, slots=True)
 class Backoff:
     """Exponential delays in seconds, with full jitter so that many do not return at once.
 
@@ -12,9 +14,10 @@ class Backoff:
     exponential backoff.
     """
 
-    first: float = 1.0
-    factor: float = 2.0
-    longest: float = 30.0
+    def __init__(self, first: float = 1.0, factor: float = 2.0, longest: float = 30.0) -> None:
+        self.first = first
+        self.factor = factor
+        self.longest = longest
 
     def ceiling(self, failures: int) -> float:
         """Return the longest delay after ``failures`` failures in a row (1 or more)."""
@@ -23,5 +26,7 @@ class Backoff:
 
     def delay(self, failures: int, rng: random.Random | None = None) -> float:
         """Return a delay between half of the ceiling and the ceiling."""
+        import random  # rarely needed, and the client starts without it
+
         top = self.ceiling(failures)
         return (rng or random).uniform(top / 2, top)

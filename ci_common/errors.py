@@ -12,6 +12,7 @@
     ├── JobNotFound
     ├── AmbiguousJob              a prefix that fits more than one job
     ├── IdempotencyConflict       one key, two different submissions
+    ├── BlobsMissing              a manifest names files that the server does not have
     ├── StorageFull               the disk, or what we may use of it, is full
     ├── StorageBusy               the database stayed locked past its deadline
     ├── DatabaseUnusable          corrupt, or written by a newer version
@@ -32,7 +33,12 @@
 users' scripts hang on it. ``hint`` is the way out, as one sentence.
 """
 
-from typing import ClassVar
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import ClassVar
 
 
 class CIError(Exception):
@@ -98,6 +104,25 @@ class IdempotencyConflict(CIError):
     """This idempotency key was used for a different submission."""
 
     code = "idempotency_conflict"
+
+
+class BlobsMissing(CIError):
+    """The server does not have all files of the manifest.
+
+    ``missing``: first and last number of each run of rows that it lacks.
+    """
+
+    code = "blobs_missing"
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        hint: str | None = None,
+        missing: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        super().__init__(detail, hint=hint)
+        self.missing = missing
 
 
 class StorageFull(CIError):

@@ -6,11 +6,13 @@ outlives the process that created it.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
+
+from ci_common.snapshots import SnapshotEngine
 
 FED_MARKER = ".fed"
 """Last entry of the fed tar: the job script does not run without it, so a cut feed runs nothing."""
@@ -85,6 +87,22 @@ class EngineInfo:
     detail: str = ""
 
 
+class SizedTar(Protocol):
+    """A tar that is made while it is read, and yet says first how long it will be.
+
+    Used in a worker thread, by one thread at a time. What it raises ends the feed.
+    """
+
+    @property
+    def size(self) -> int:
+        """Bytes that iterating yields."""
+        ...
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the tar from its beginning, in chunks as they are to be sent."""
+        ...
+
+
 class OutputPump(Protocol):
     """Output on its way from one container to a sink."""
 
@@ -149,13 +167,14 @@ class Executor(Protocol):
         """
         ...
 
-    async def feed(self, name: str, tar: Iterable[bytes], sink: OutputSink) -> OutputPump:
-        """Attach to the output, send the project, end the input; return the running pump.
+    async def feed(self, name: str, tar: SizedTar, sink: OutputSink) -> OutputPump:
+        """Attach to the output and send the project; return the running pump.
 
         ``tar`` is read in a worker thread, and its last entry is ``FED_MARKER``.
         Once per container. Output goes to ``sink`` from the first byte on, even
-        while the feed is under way. If anything fails the input is cut, so that
-        the job script never runs on half a project.
+        while the feed is under way. If anything fails, or whoever feeds dies,
+        the job script never runs on half a project. Whether the container ends
+        then or waits for ever is not said: stop or remove it.
 
         Raises:
             ContainerGone: there is no such container, or it has ended.
@@ -215,4 +234,17 @@ class StandbyExecutor(Executor, Protocol):
         ended, is gone, or its image's name means another image by now. Raises
         ``EngineUnavailable``.
         """
+        ...
+
+
+@runtime_checkable
+class SnapshotExecutor(StandbyExecutor, Protocol):
+    """An executor that can keep what was installed in a container, and start others from it.
+
+    Its ``launch`` and ``take_standby`` take ``snapshots.image_of(key)`` as an image.
+    """
+
+    @property
+    def snapshots(self) -> SnapshotEngine:
+        """The snapshots of this executor's namespace."""
         ...

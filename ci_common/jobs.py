@@ -22,10 +22,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
+from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
 from ci_common.errors import InvalidTransition
 from ci_common.logs import LogStore
 from ci_common.recipe import Recipe
+from ci_common.snapshots import SnapshotStore
 from ci_common.space import Space
 from ci_common.stash import Stash
 
@@ -121,10 +123,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """A submission whose zip is safe on disk.
+    """A submission that is safe on disk, as the file ``zip_path``: a zip, or a tree.
 
-    ``fingerprint`` is what makes two submissions the same one under an
-    ``idempotency_key`` (the SHA-256 of the zip and the options).
+    ``packs`` are those that a tree reads from. ``fingerprint`` is what makes
+    two submissions the same one under an ``idempotency_key`` (the SHA-256 of
+    the zip or the manifest, and the options).
     """
 
     id: str
@@ -138,6 +141,7 @@ class NewJob:
     max_attempts: int = 3
     idempotency_key: str | None = None
     fingerprint: str = ""
+    packs: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,9 +149,11 @@ class Job:
     """One row. ``seq`` grows with every submission and is the order within a priority.
 
     ``container`` is the name of the present attempt's container once it is
-    about to be fed; ``log_base`` the offset in the job's log at which that
-    attempt's output begins; ``fed`` whether the whole project is known to have
-    reached it; ``stop_reason`` why the attempt is being stopped, if it is.
+    about to be fed; ``preparing`` the key of the dependencies that this attempt
+    installs or has installed in a container before that; ``log_base`` the offset
+    in the job's log at which the output of the latest of them begins; ``fed``
+    whether the whole project is known to have reached its container;
+    ``stop_reason`` why the attempt is being stopped, if it is.
     """
 
     id: str
@@ -163,6 +169,7 @@ class Job:
     attempt: int = 0
     faults: int = 0
     max_attempts: int = 3
+    preparing: str | None = None
     container: str | None = None
     log_base: int = 0
     fed: bool = False
@@ -204,14 +211,17 @@ class JobRepository(Protocol):
     Every method may raise ``StorageBusy`` (locked past the deadline) or
     ``StorageFull``; nothing was changed then.
 
-    A job's zip and log are files beside the rows: ``stash`` and ``logs`` keep
+    A job's project and log are files beside the rows: ``stash`` and ``logs`` keep
     them, under ``data_dir``, which is all that has to be saved of a server.
-    ``space`` tells how much room there is for all of it.
+    ``blobs`` and ``snapshots`` keep their notes beside the jobs; ``space``
+    tells how much room there is for all of it.
     """
 
     data_dir: Path
     stash: Stash
     logs: LogStore
+    blobs: BlobStore
+    snapshots: SnapshotStore
     space: Space
 
     async def initialize(self) -> None:
@@ -231,10 +241,11 @@ class JobRepository(Protocol):
         """Store a queued job; return it and whether it is new.
 
         With an ``idempotency_key`` seen before, the first job is returned and
-        nothing is stored.
+        nothing is stored. No pack of ``new.packs`` is dropped before the job ends.
 
         Raises:
             IdempotencyConflict: the key was used with another fingerprint.
+            PacksGone: one of its packs is not there any more.
 
         """
         ...
@@ -285,8 +296,13 @@ class JobRepository(Protocol):
     async def claim(self, job_id: str, *, attempt: int, now: Moment) -> Job | None:
         """Take a queued job whose last attempt was ``attempt``; return it running the next one.
 
-        Clears container, ``fed``, ``stop_reason`` and hold. None if it is not queued any more.
+        Clears ``preparing``, container, ``fed``, ``stop_reason`` and hold. None if it is not
+        queued any more.
         """
+        ...
+
+    async def record_preparing(self, job_id: str, *, attempt: int, key: str, log_base: int) -> bool:
+        """Note that dependencies are about to be installed, and where the log of that begins."""
         ...
 
     async def record_container(

@@ -9,8 +9,8 @@ takes it up again.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -22,42 +22,23 @@ from ci_common.errors import (
     ContainerGone,
     EngineError,
     EngineUnavailable,
+    ImageMissing,
 )
-from ci_common.executor import ContainerExit, Executor, OutputPump
+from ci_common.executor import Executor, OutputPump
 from ci_common.jobs import EndReason, Job, JobRepository, Result
 from ci_common.signals import Signals, job_topic
+from ci_controller.arrivals import Arrivals
+from ci_controller.container_life import AttemptFault, AttemptLost, ContainerLife
 from ci_controller.job_log import JobLog
-from ci_controller.job_script import render_environment, render_job_script
+from ci_controller.job_script import render_environment
+from ci_controller.preparing import Place, Preparer
 from ci_controller.settings import ControllerSettings
-from ci_controller.standby import StandbyPool
+from ci_controller.snapshots import Snapshots
 from ci_controller.starts import CalledOff, Starts
-from ci_controller.verdict import (
-    CHILD_KILLED_NOTE,
-    child_was_killed,
-    died_with_engine,
-    end_note,
-    judge,
-)
-from ci_controller.workspace import tar_project
+from ci_controller.verdict import end_note, judge
+from ci_controller.workspace import ProjectTar
 
 _log = logging.getLogger(__name__)
-
-
-class AttemptLost(Exception):
-    """The job is not running this attempt any more: someone else decided."""
-
-
-class AttemptFault(Exception):
-    """The attempt came to nothing through no fault of the job.
-
-    ``charged`` faults count against the job's ``max_attempts``; one that our
-    own crash brought about does not.
-    """
-
-    def __init__(self, detail: str, *, charged: bool = True) -> None:
-        self.detail = detail
-        self.charged = charged
-        super().__init__(detail)
 
 
 @dataclass(slots=True)
@@ -74,19 +55,22 @@ class Attempts:
     signals: Signals
     clock: Clock
     settings: ControllerSettings
-    standbys: StandbyPool
-    launching: asyncio.Semaphore
-    started: Callable[[], None]
-    """Called when a job has got into its container, or has failed to."""
+    life: ContainerLife
+    snapshots: Snapshots
+    preparer: Preparer
+    arrivals: Arrivals
     starts: Starts = field(default_factory=Starts)
-    _engine_was_away: set[str] = field(default_factory=set)
 
     async def start(self, job: Job, *, discard: bool = False) -> None:
         """Start a claimed job and stay with it to its result.
 
         ``discard`` first removes what a former process left under its name.
         """
-        await self._settle(job, self._run_new(job, discard=discard))
+        self.arrivals.begin(job.id)
+        try:
+            await self._settle(job, self._run_new(job, discard=discard))
+        finally:
+            self.arrivals.end(job.id)
 
     async def adopt(self, job: Job) -> None:
         """Take up a container found after a crash, and stay with it to its result."""
@@ -99,10 +83,11 @@ class Attempts:
     async def stop(self, job: Job, reason: EndReason) -> None:
         """Stop a running attempt; whoever stays with it writes the result.
 
-        One that is still on its way into a container is called off.
+        One that is still on its way into its container is called off.
         """
         if not await self.repository.record_stop(job.id, attempt=job.attempt, reason=reason):
             return
+        self.snapshots.wake(job.id)
         self.starts.call_off(job.id)
         await self.executor.stop(self._name(job), grace=self.settings.stop_grace)
 
@@ -120,7 +105,7 @@ class Attempts:
             await self._finish(job, outcome)
         else:
             await self._give_back(job, outcome)
-        self._engine_was_away.discard(job.id)
+        self.life.engine_was_away.discard(job.id)
         await self._clean_up(job)
 
     async def _end_stopped(self, job: Job) -> bool:
@@ -156,7 +141,7 @@ class Attempts:
         match error:
             case EngineUnavailable():
                 _log.warning("job %s: %s Looking again later.", job.id, error.detail)
-                self._engine_was_away.add(job.id)
+                self.life.engine_was_away.add(job.id)
                 return None
             case ContainerGone():
                 return AttemptFault("the container vanished")
@@ -168,32 +153,35 @@ class Attempts:
         with JobLog(self.repository.logs, job, self.signals, new_attempt=True) as log:
             try:
                 async with self.starts.of(job.id):
-                    pump = await self._feed(job, log, discard=discard)
+                    place = await self._place(job, log, discard=discard)
+                    if isinstance(place, Result):
+                        return place
+                    with _fault_if_unavailable():
+                        pump = await self._feed(job, log, place)
             except CalledOff as error:
                 raise AttemptFault("its start was called off", charged=False) from error
-            except EngineUnavailable as error:
-                raise AttemptFault(error.detail) from error
-            finally:
-                self.started()
-            return await self._stay(job, log, pump)
+            self.arrivals.fed(job.id)
+            return await self._stay(job, log, pump, key=place.key)
 
-    async def _feed(self, job: Job, log: JobLog, *, discard: bool) -> OutputPump:
-        name = self._name(job)
+    async def _place(self, job: Job, log: JobLog, *, discard: bool) -> Place | Result:
+        """Return where a job is to run, or how it ended on the way there."""
         if not Path(job.zip_path).is_file():  # noqa: ASYNC240 -- one stat
             raise ContainerFailed("the job's stashed project is missing", hint="Submit it again.")
-        if discard:
-            await self.executor.remove(name)
-        spec = self.settings.defaults.spec(job.recipe)
-        if not await self.standbys.take(name, spec):
-            async with self.launching:
-                await self.executor.launch(name, spec)
+        with _fault_if_unavailable():
+            place = await self.preparer.find(job, discard=discard)
+        # Not so while dependencies are being installed: that goes on without us.
+        return place or await self.preparer.prepare(job, log)
+
+    async def _feed(self, job: Job, log: JobLog, place: Place) -> OutputPump:
+        name = self._name(job)
+        if not place.entered:
+            await self._enter(job, place)
         if not await self.repository.record_container(
             job.id, attempt=job.attempt, container=name, log_base=log.size
         ):
             raise AttemptLost
-        env = self.settings.defaults.env
-        script = render_job_script(job.recipe)
-        tar = tar_project(job.zip_path, script, render_environment(job.recipe, env))
+        environment = render_environment(job.recipe, self.settings.defaults.env)
+        tar = ProjectTar(job.zip_path, place.script, environment)
         async with AsyncExitStack() as unless_fed:
             pump = await self.executor.feed(name, tar, log.sink)
             unless_fed.push_async_callback(pump.close)
@@ -202,19 +190,30 @@ class Attempts:
             unless_fed.pop_all()
         return pump
 
+    async def _enter(self, job: Job, place: Place) -> None:
+        with self.snapshots.starting(place.key):
+            try:
+                await self.life.enter(job, place.spec)
+            except ImageMissing as error:
+                if not place.key:
+                    raise
+                # Somebody removed it behind our back: the next attempt finds that out.
+                detail = "its dependencies are not kept any more"
+                raise AttemptFault(detail, charged=False) from error
+
     async def _run_found(self, job: Job) -> Result:
         if not job.fed and not await self._was_fed(job):
             detail = "the server stopped while the job was being started"
             raise AttemptFault(detail, charged=False)
         with JobLog(self.repository.logs, job, self.signals) as log:
-            return await self._stay(job, log, await self._follow(job, log))
+            return await self._stay(job, log, await self.life.follow(job, log))
 
     async def _was_fed(self, job: Job) -> bool:
         """Find out whether a container reached its job script before our crash.
 
-        The script writes before it does anything else, and an input that was
-        cut ends the container without running it. So: output means fed; none
-        by the time the container has ended means not fed.
+        The script writes before it does anything else. So: output means fed;
+        none after a while, or by the time the container has ended, means not
+        fed: it waits for the rest of its input, which nobody will send.
         """
         name = self._name(job)
         if not await self.executor.has_output(name):
@@ -228,50 +227,18 @@ class Attempts:
         return True
 
     async def _stop_if_silent(self, name: str) -> None:
-        # It was never attached to, so its input stays open for ever.
         if not await self.executor.has_output(name):
             await self.executor.stop(name, grace=0)
 
-    async def _follow(self, job: Job, log: JobLog) -> OutputPump:
-        skip = max(0, log.size - job.log_base)
-        return await self.executor.follow(self._name(job), log.sink, skip=skip)
+    async def _stay(self, job: Job, log: JobLog, pump: OutputPump, *, key: str = "") -> Result:
+        """Pump until the container has ended; return the verdict.
 
-    async def _stay(self, job: Job, log: JobLog, pump: OutputPump) -> Result:
-        """Pump until the container has ended; return the verdict."""
-        ended = await self._pump_to_end(job, log, pump)
-        row = await self._current(job)
-        if row.stop_reason is None and self._took_the_engine(job, ended):
-            raise AttemptFault("the container engine stopped while the job was running")
-        if child_was_killed(ended):
-            log.note(CHILD_KILLED_NOTE)
-        return judge(job.recipe, ended, row.stop_reason)
-
-    def _took_the_engine(self, job: Job, ended: ContainerExit) -> bool:
-        return job.id in self._engine_was_away and died_with_engine(ended)
-
-    async def _pump_to_end(self, job: Job, log: JobLog, pump: OutputPump) -> ContainerExit:
-        while True:
-            try:
-                await pump.wait()
-            finally:
-                await pump.close()
-            ended = await self.executor.wait_exit(self._name(job), timeout=self.settings.exit_grace)
-            if ended is not None:
-                return ended
-            # The stream broke off under a living container: take it up where we are.
-            pump = await self._follow(await self._current(job), log)
-
-    async def _current(self, job: Job) -> Job:
-        """Return the job's row as it is now, with what was recorded since the claim.
-
-        Raises:
-            AttemptLost: it is at another attempt.
-
+        ``key`` is that of the snapshot the job has just started from, if any.
         """
-        row = await self.repository.get(job.id)
-        if row.attempt != job.attempt:
-            raise AttemptLost
-        return row
+        if key:
+            await self.snapshots.used(key)
+        ended, stop_reason = await self.life.to_its_end(job, log, pump)
+        return judge(job.recipe, ended, stop_reason)
 
     async def _finish(self, job: Job, result: Result) -> None:
         if text := end_note(result, self.settings.defaults.timeout_of(job.recipe)):
@@ -318,9 +285,19 @@ class Attempts:
             await self.executor.remove(self._name(job))
         except EngineError as error:
             _log.warning("job %s: container not removed yet: %s", job.id, error.detail)
+        self.snapshots.job_ended()
         row = await self.repository.get(job.id)
         if row.status.ended:
             await asyncio.to_thread(self.repository.stash.remove, job.zip_path)
+
+
+@contextmanager
+def _fault_if_unavailable() -> Iterator[None]:
+    """Have an engine that does not answer be a fault of the attempt: nothing has run yet."""
+    try:
+        yield
+    except EngineUnavailable as error:
+        raise AttemptFault(error.detail) from error
 
 
 def _explain(error: EngineError) -> str:

@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import requests
 from docker.errors import APIError, NotFound
@@ -14,16 +15,20 @@ from ci_common.executor import (
     EngineInfo,
     ObservedContainer,
     OutputSink,
+    SizedTar,
 )
 from ci_controller.container_names import ContainerNames
 from ci_controller.docker_engine.calls import EngineCalls
 from ci_controller.docker_engine.client import EngineClient
 from ci_controller.docker_engine.configuration import NAMESPACE
+from ci_controller.docker_engine.exits import ExitWatch
 from ci_controller.docker_engine.faults import TRANSPORT_FAULTS
+from ci_controller.docker_engine.feed_command import with_length
 from ci_controller.docker_engine.frames import STDERR, FrameDecoder
 from ci_controller.docker_engine.inspection import exit_in, observed
 from ci_controller.docker_engine.launching import Launcher
 from ci_controller.docker_engine.log_lines import LogDecoder
+from ci_controller.docker_engine.snapshots import DockerSnapshots
 from ci_controller.docker_engine.streams import Decoder, InputStream, OutputStream
 from ci_controller.feeding import NEEDS, InputBroken, send_project, settle_feed
 from ci_controller.pumps import ThreadPump
@@ -57,15 +62,19 @@ class ContainerManager:
         self._names = ContainerNames(container_name_prefix)
         self._calls = EngineCalls(timeout=engine_timeout, limit=max_calls)
         self._launcher = Launcher(self._calls, self._names, pull_timeout=pull_timeout)
+        self.snapshots = DockerSnapshots(self._calls, self._names, self._launcher.pull)
+        self._exits = ExitWatch(self._calls, self._names.prefix)
         self._pumps: set[ThreadPump] = set()
 
     async def open(self) -> None:
         """Make the namespace's network. Idempotent; a launch makes up for what fails here."""
+        self._exits.begin()
         await self._launcher.network()
 
     async def close(self) -> None:
         """Let go of threads and sockets. Containers go on. Idempotent."""
         await self._launcher.close()
+        await self._exits.close()
         await asyncio.gather(*(pump.close() for pump in tuple(self._pumps)))
         self._calls.close()
 
@@ -121,16 +130,19 @@ class ContainerManager:
         """
         await self._launcher.launch(name, spec)
 
-    async def feed(self, name: str, tar: Iterable[bytes], sink: OutputSink) -> ThreadPump:
-        """Attach to the output, send the project, end the input; return the running pump.
+    async def feed(self, name: str, tar: SizedTar, sink: OutputSink) -> ThreadPump:
+        """Attach to the output and send the project; return the running pump.
 
         Returns when the first output has come, which means that the project
         arrived whole.
         """
-        pump = await self._pump_output(name, sink)
+        output = await self._open_output(
+            name, lambda client: client.open_attach(name, stdout=1), FrameDecoder()
+        )
+        pump = self._pump(name, output, sink, 0)
         try:
             # Not before: the stream of one that ended before it was attached to never ends.
-            await self._require_running(name)
+            self._exits.watch(name, await self._running(name))
             await self._send(name, tar, pump)
         except BaseException:
             await asyncio.shield(pump.close())
@@ -165,13 +177,13 @@ class ContainerManager:
 
     async def exit_of(self, name: str) -> ContainerExit | None:
         """Return how the container ended, None while it lives."""
-        found = await self._calls.call(
-            lambda client: client.inspect_container(name), f"inspect {name}"
-        )
-        return exit_in(found["State"])
+        return exit_in((await self._inspect(name))["State"])
 
     async def wait_exit(self, name: str, *, timeout: float) -> ContainerExit | None:  # noqa: ASYNC109
         """Return how the container ended, waiting at most ``timeout`` seconds for it."""
+        ended = await self._exits.end_of(name, timeout=timeout)
+        if ended is not None:
+            return ended
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         while (ended := await self.exit_of(name)) is None:
@@ -218,28 +230,31 @@ class ContainerManager:
                     raise
 
         await self._calls.call(remove, f"remove {name}")
+        self._exits.forget(name)
 
     async def purge(self) -> None:
-        """Remove every container of the namespace, and its network."""
+        """Remove every container of the namespace, its snapshots and its network."""
         for container in await self.observe():
             await self.remove(container.name)
+        for snapshot in await self.snapshots.all():
+            await self.snapshots.remove(snapshot)
         await self._launcher.remove_network()
 
-    async def _require_running(self, name: str) -> None:
-        if await self.exit_of(name) is None:
-            return
+    async def _inspect(self, name: str) -> dict[str, Any]:
+        about = f"inspect {name}"
+        return await self._calls.call(lambda client: client.inspect_container(name), about)
+
+    async def _running(self, name: str) -> str:
+        """Return the id of a container that has not ended."""
+        found = await self._inspect(name)
+        if exit_in(found["State"]) is None:
+            return str(found["Id"])
         complaint = await self.startup_error(name)
         if complaint and not await self.has_output(name):
             raise ContainerFailed(f"the container could not wait: {complaint}", hint=NEEDS)
         raise ContainerGone(f"{name} has ended")
 
-    async def _pump_output(self, name: str, sink: OutputSink) -> ThreadPump:
-        output = await self._open_output(
-            name, lambda client: client.open_attach(name, stdout=1), FrameDecoder()
-        )
-        return self._pump(name, output, sink, 0)
-
-    async def _send(self, name: str, tar: Iterable[bytes], pump: ThreadPump) -> None:
+    async def _send(self, name: str, tar: SizedTar, pump: ThreadPump) -> None:
         channel = await self._calls.open_stream(
             lambda clients: InputStream(clients, lambda own: own.open_attach(name, stdin=1)),
             f"attach to the input of {name}",
@@ -247,7 +262,8 @@ class ContainerManager:
         )
         broken: InputBroken | None = None
         try:
-            await send_project(tar, channel, pump, name=name, stall=self._calls.timeout)
+            feed = with_length(tar)
+            await send_project(feed, channel, pump, name=name, stall=self._calls.timeout)
         except InputBroken as error:
             broken = error
         await settle_feed(

@@ -11,8 +11,10 @@ from ci_common.errors import CIError, EngineError
 from ci_common.executor import Executor
 from ci_common.jobs import EndReason, Job, JobRepository
 from ci_common.recipe import Recipe
-from ci_common.signals import QUEUE, LocalSignals, Signals, Subscription, job_topic
+from ci_common.signals import CACHE, QUEUE, LocalSignals, Signals, Subscription, job_topic
+from ci_controller.arrivals import Arrivals
 from ci_controller.attempts import Attempts
+from ci_controller.container_life import ContainerLife
 from ci_controller.housekeeping import Housekeeper
 from ci_controller.lock import ControllerLock
 from ci_controller.observe import Observation, Work, observe
@@ -28,7 +30,9 @@ from ci_controller.plan import (
     Vanish,
     plan,
 )
+from ci_controller.preparing import Preparer
 from ci_controller.settings import ControllerSettings
+from ci_controller.snapshots import Snapshots
 from ci_controller.standby import StandbyPool
 
 _log = logging.getLogger(__name__)
@@ -68,26 +72,52 @@ class JobController:
             self._settings.defaults.spec(Recipe()),
             self._clock,
         )
-        self._attempts = Attempts(
-            repository=repository,
-            executor=container_manager,
-            signals=self._signals,
-            clock=self._clock,
-            settings=self._settings,
-            standbys=self._standbys,
-            launching=asyncio.Semaphore(self._settings.max_starting),
-            started=self._look_again,
+        self._arrivals = Arrivals(
+            self._clock, moment=self._settings.standby.refill_after, over=self._look_again
         )
+        self._snapshots = Snapshots(
+            container_manager,
+            repository.snapshots,
+            self._standbys,
+            self._settings.snapshots,
+            self._clock,
+        )
+        self._attempts = self._build_attempts()
         self._lock = ControllerLock(repository.data_dir / "controller.lock")
         self._wake = Subscription()
         self._loop_task: asyncio.Task[None] | None = None
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._stops: dict[str, asyncio.Task[None]] = {}
         self._removals: dict[str, asyncio.Task[None]] = {}
+        self._chores: dict[str, asyncio.Task[None]] = {}
         self._housekeeper = Housekeeper(
-            repository, self._clock, self._settings, in_hand=self._jobs.keys()
+            repository,
+            self._clock,
+            self._settings,
+            in_hand=self._jobs.keys(),
+            also=self._snapshots.look_again,
         )
         self._engine_error: str | None = "not looked at yet"
+
+    def _build_attempts(self) -> Attempts:
+        life = ContainerLife(
+            repository=self._repository,
+            executor=self._executor,
+            settings=self._settings,
+            standbys=self._standbys,
+            launching=asyncio.Semaphore(self._settings.max_starting),
+        )
+        return Attempts(
+            repository=self._repository,
+            executor=self._executor,
+            signals=self._signals,
+            clock=self._clock,
+            settings=self._settings,
+            life=life,
+            snapshots=self._snapshots,
+            preparer=Preparer(life, self._snapshots, self._arrivals, self._clock),
+            arrivals=self._arrivals,
+        )
 
     @property
     def is_leader(self) -> bool:
@@ -108,7 +138,7 @@ class JobController:
 
     async def stop(self) -> None:
         """Cease to act; containers go on, and the next controller adopts them. Idempotent."""
-        tasks = [*self._jobs.values(), *self._stops.values(), *self._removals.values()]
+        tasks = self._tasks()
         if self._loop_task is not None:
             tasks.append(self._loop_task)
             self._loop_task = None
@@ -133,15 +163,20 @@ class JobController:
 
     async def idle(self) -> None:
         """Return once no task of this controller is at work. For tests and tools."""
-        while tasks := [*self._jobs.values(), *self._stops.values(), *self._removals.values()]:
+        while tasks := self._tasks():
             await asyncio.gather(*tasks, return_exceptions=True)
         await self._standbys.settled()
 
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        kinds = (self._jobs, self._stops, self._removals, self._chores)
+        return [task for kind in kinds for task in kind.values()]
+
     async def _run(self) -> None:
-        with self._signals.subscribe(QUEUE) as self._wake:
+        with self._signals.subscribe(QUEUE, CACHE) as self._wake:
             while True:
                 await self._tick()
-                await self._wake.wait(self._interval)
+                if CACHE in await self._wake.wait(self._interval):
+                    self._snapshots.look_again()
 
     async def _tick(self) -> None:
         try:
@@ -149,6 +184,7 @@ class JobController:
                 # First: on a full disk it is what lets the rest succeed.
                 self._housekeeper.begin_if_due()
                 await self.reconcile()
+                self._tidy()
         except CIError as error:
             _log.warning("reconciling failed, trying again: %s", error.detail)
         except Exception:  # noqa: BLE001 -- everything hangs on the loop: it outlives our mistakes
@@ -165,6 +201,7 @@ class JobController:
             busy=frozenset(self._jobs),
             stopping=frozenset(self._stops),
             starting=self._attempts.starts.job_ids,
+            arriving=bool(self._arrivals),
         )
         standbys = self._standbys.ready
         try:
@@ -254,3 +291,7 @@ class JobController:
                 self._look_again()
 
         task.add_done_callback(ended)
+
+    def _tidy(self) -> None:
+        if self._snapshots.untidy and self._engine_error is None and not self._chores:
+            self._spawn(self._chores, "tidy", "tidy-snapshots", self._snapshots.tidy())

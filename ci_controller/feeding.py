@@ -1,4 +1,4 @@
-"""A project on its way into a container: all of it, or an input that was visibly cut."""
+"""A project on its way into a container: all of it, or a container that runs nothing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -14,7 +14,7 @@ _CUT_GRACE = 2.0
 
 _BEGIN_GRACE = 10.0
 """Seconds a fed container may take to its first output before it counts as a silent one."""
-NEEDS = "The image must have `sh` and `tar`, and be made for this machine."
+NEEDS = "The image must have `sh`, `head` and `tar`, and be made for this machine."
 
 
 class InputChannel(Protocol):
@@ -25,11 +25,11 @@ class InputChannel(Protocol):
         ...
 
     def finish(self) -> None:
-        """Let the reader see the end of the input."""
+        """Say that nothing more comes, and lose nothing of what is still on its way."""
         ...
 
     def cut(self) -> None:
-        """End the input at once, wherever it is. Callable from any thread, more than once."""
+        """Send no more, wherever it is. Callable from any thread, more than once."""
         ...
 
     def close(self) -> None:
@@ -43,20 +43,21 @@ class InputBroken(Exception):
 
 class _Feed:
     def __init__(self, tar: Iterable[bytes], channel: InputChannel) -> None:
-        self._tar = iter(tar)
+        self._tar = tar
         self._channel = channel
         self._stopped = False
         self.sent = 0
 
     def run(self) -> None:
+        chunks = iter(self._tar)
         try:
-            for chunk in self._tar:
+            for chunk in chunks:
                 self._send(memoryview(chunk))
             if not self._stopped:
                 self._channel.finish()
         finally:
             self._channel.close()
-            close = getattr(self._tar, "close", None)
+            close = getattr(chunks, "close", None)
             if close is not None:
                 close()
 
@@ -79,7 +80,7 @@ class _Feed:
 async def send_project(
     tar: Iterable[bytes], channel: InputChannel, pump: ThreadPump, *, name: str, stall: float
 ) -> None:
-    """Send ``tar`` through ``channel`` and end the input; cut it if anything goes wrong.
+    """Send ``tar`` through ``channel``; break off if anything goes wrong.
 
     ``pump`` carries the container's output. ``channel`` is closed in any case,
     and so is a generator. What ``tar`` raises comes out as it is.
@@ -125,12 +126,12 @@ async def settle_feed(
     broken: InputBroken | None,
     complaint: Callable[[], Awaitable[str]],
 ) -> None:
-    """Return when a container whose input has ended shows that it runs its job script.
+    """Return when a container that was sent its project shows that it runs its job script.
 
     The script writes before it does anything else, so the first output is the
     sign. A container that took all of its input and says nothing for a while
-    counts as one that works in silence. ``broken`` is what ended the input
-    early, ``complaint`` asks what the container has to say.
+    counts as one that works in silence. ``broken`` is what ended the
+    sending early, ``complaint`` asks what the container has to say.
 
     Raises:
         ContainerFailed: it did not take its project; the text says why.

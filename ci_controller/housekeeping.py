@@ -6,14 +6,14 @@ than a job may wait for its start.
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from ci_common.clock import Clock
 from ci_common.errors import CIError
 from ci_common.jobs import JobRepository
 from ci_controller.retention import Retention
 from ci_controller.settings import ControllerSettings
-from ci_controller.sweep import sweep, sweep_logs
+from ci_controller.sweep import sweep, sweep_logs, sweep_packs
 
 _log = logging.getLogger(__name__)
 
@@ -22,6 +22,7 @@ class Housekeeper:
     """Keeps one data directory in order, for the controller that leads.
 
     ``in_hand``: ids of the jobs that a task works at, as they are at any time.
+    ``also``: called with each sweep, for what is to be looked at as seldom.
     """
 
     def __init__(
@@ -31,11 +32,13 @@ class Housekeeper:
         settings: ControllerSettings,
         *,
         in_hand: Collection[str],
+        also: Callable[[], None],
     ) -> None:
         self._repository = repository
         self._clock = clock
         self._settings = settings
         self._retention = Retention(repository, clock, settings.retention, in_hand)
+        self._also = also
         self._task: asyncio.Task[None] | None = None
         self._swept_at: float | None = None
         self._more = False
@@ -67,10 +70,22 @@ class Housekeeper:
         if self._sweep_is_due():
             first = self._swept_at is None
             self._swept_at = self._clock.now().uptime
-            grace = self._settings.orphan_grace
-            await sweep(self._repository, self._clock, grace=grace)
-            if first:
-                await sweep_logs(self._repository, self._clock, grace=grace)
+            self._also()
+            await self._sweep(logs=first)
+
+    async def _sweep(self, *, logs: bool) -> None:
+        settings = self._settings
+        grace = settings.orphan_grace
+        await sweep(self._repository, self._clock, grace=grace)
+        await sweep_packs(
+            self._repository,
+            self._clock,
+            grace=grace,
+            budget=settings.blob_bytes,
+            age=settings.blob_age,
+        )
+        if logs:
+            await sweep_logs(self._repository, self._clock, grace=grace)
 
     async def _keep_house(self) -> None:
         try:

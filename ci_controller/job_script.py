@@ -1,16 +1,21 @@
-"""The script a container runs for one job, and the environment it runs in.
+"""The scripts that containers run for a job, and the environment they run in.
 
-Both are POSIX sh, for dash, busybox and bash alike. The script is unpacked as
+All are POSIX sh, for dash, busybox and bash alike. A script is unpacked as
 ``job.sh`` beside ``env``, ``workspace/…`` and, last, ``FED_MARKER``, and
-started by ``sh job.sh`` in their folder, wherever that is.
+started by ``sh job.sh`` in their folder, wherever that is. One installs the
+dependencies and runs the job; where they are kept, another one has installed
+them before, in a container that is kept as it leaves it.
 """
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ci_common.errors import ConfigurationError
 from ci_common.executor import FED_MARKER
 from ci_common.recipe import Recipe, check_env_name
+
+PREPARED = ".prepared"
+"""What an installation leaves beside the environment it made, so that nobody repeats it."""
 
 NOT_FED = 125
 """Exit status of a script whose project did not arrive whole; it prints nothing then."""
@@ -156,13 +161,45 @@ ci_run() {
 """
 
 
-def render_job_script(recipe: Recipe) -> bytes:
-    """Return the script: first output, environment, installation, command.
+_NOTHING_TO_SPARE = """\
+# What only makes the next installation faster is not kept; what makes imports faster is.
+export PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1 UV_COMPILE_BYTECODE="${UV_COMPILE_BYTECODE:-1}"
+"""
+
+_LEAVE_ONLY_WHAT_WAS_INSTALLED = f"""\
+# Other projects begin with what is here, and the environment may hold secrets.
+cd "$ci_home" && rm -rf workspace env job.sh home/.cache {FED_MARKER} || exit
+[ ! -d venv ] || : >{PREPARED}
+"""
+
+
+def render_job_script(
+    recipe: Recipe, *, opening: Sequence[str] = (), kept: str | None = None
+) -> bytes:
+    """Return the script of a job: first output, environment, installation, command.
+
+    Its first lines are ``opening``, by default the recipe's notes. With
+    ``kept``, dependencies that ``PREPARED`` says are there are not installed;
+    that is said instead, if it is not empty.
 
     It exits with the command's status, with that of the first installation
     command that failed, or with ``NOT_FED``.
     """
-    return _encoded("\n".join((*_opening(recipe), _PRELUDE.strip(), "", *_steps(recipe), "")))
+    return _encoded("\n".join((*_beginning(recipe, opening), *_steps(recipe, kept), "")))
+
+
+def render_prepare_script(recipe: Recipe, *, opening: Sequence[str] = ()) -> bytes:
+    """Return the script that only installs the dependencies, and leaves nothing else behind.
+
+    It says and exits with the same as a job's script that comes as far, else with 0.
+    """
+    steps = (
+        _NOTHING_TO_SPARE,
+        _enter(recipe),
+        *_step("Installing dependencies", recipe.dependencies),
+        _LEAVE_ONLY_WHAT_WAS_INSTALLED,
+    )
+    return _encoded("\n".join((*_beginning(recipe, opening), *steps)))
 
 
 def render_environment(recipe: Recipe, env: Mapping[str, str]) -> bytes:
@@ -188,32 +225,51 @@ def _assignment(name: str, value: str) -> str:
     return f"{name}={shlex.quote(value)}"
 
 
-def _opening(recipe: Recipe) -> Iterator[str]:
+def _beginning(recipe: Recipe, opening: Sequence[str]) -> Iterator[str]:
     yield "#!/bin/sh"
     yield "# Written by Standby CI for one job."
     yield "# shellcheck disable=SC2016 # text of the project's own is kept as it is"
     yield "exec 2>&1 </dev/null"
     yield f"[ -e {FED_MARKER} ] || exit {NOT_FED}"
     # These lines come before anything else: output is the sign that the job runs.
-    notes = recipe.notes or (f"Runs {recipe.command_line}.",)
-    yield f"printf '%s\\n' {shlex.join(notes)}"
+    lines = opening or recipe.notes or (f"Runs {recipe.command_line}.",)
+    yield f"printf '%s\\n' {shlex.join(lines)}"
     yield "# shellcheck source=/dev/null"
     yield "if [ -e env ]; then . ./env; fi"
     # A project that names its image wants what is in there; any other gets a clean environment.
     yield f"ci_site={'--system-site-packages' if recipe.image else ''}"
+    yield _PRELUDE.strip()
+    yield ""
 
 
-def _steps(recipe: Recipe) -> Iterator[str]:
+def _enter(recipe: Recipe) -> str:
     project = f"./workspace/{recipe.root}" if recipe.root else "./workspace"
     # Begins with ./ lest a CDPATH or a dash at the front change its meaning.
-    yield f"mkdir -p {shlex.quote(project)} && cd {shlex.quote(project)} || exit"
-    yield from _step("Installing dependencies", recipe.dependencies)
+    return f"mkdir -p {shlex.quote(project)} && cd {shlex.quote(project)} || exit"
+
+
+def _steps(recipe: Recipe, kept: str | None) -> Iterator[str]:
+    yield _enter(recipe)
+    if kept is None:
+        yield from _step("Installing dependencies", recipe.dependencies)
+    else:
+        yield from _kept_dependencies(recipe, kept)
     yield from _step("Installing the project", recipe.project)
     yield from _import_path(recipe.path)
     yield "echo 'Running tests...'"
     yield f"printf '$ %s\\n' {shlex.quote(recipe.command_line)}"
     yield "ci_use_venv"
     yield f"exec {_command(recipe.command)}"
+
+
+def _kept_dependencies(recipe: Recipe, kept: str) -> Iterator[str]:
+    name = "Installing dependencies"
+    said = shlex.join((f"{name}...", kept))
+    yield f'if [ -e "$ci_home/{PREPARED}" ]; then'
+    yield f"printf '%s\\n' {said}" if kept else ":"
+    yield "else"
+    yield from _step(name, recipe.dependencies)
+    yield "fi"
 
 
 def _step(name: str, commands: Iterable[str]) -> Iterator[str]:

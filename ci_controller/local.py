@@ -3,7 +3,7 @@
 import asyncio
 import platform
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +16,7 @@ from ci_common.executor import (
     EngineInfo,
     ObservedContainer,
     OutputSink,
+    SizedTar,
 )
 from ci_controller.container_names import ContainerNames
 from ci_controller.feeding import InputBroken, send_project, settle_feed
@@ -88,7 +89,7 @@ class LocalExecutor:
         scratch = self._scratch(name)
         await self._run(lambda: self._launcher.launch(scratch, spec.key), f"launch {name}")
 
-    async def feed(self, name: str, tar: Iterable[bytes], sink: OutputSink) -> ThreadPump:
+    async def feed(self, name: str, tar: SizedTar, sink: OutputSink) -> ThreadPump:
         """Send the project, end the input; return the running pump.
 
         Returns when the first output has come, which means that the project
@@ -162,7 +163,7 @@ class LocalExecutor:
         for container in await self.observe():
             await self.remove(container.name)
 
-    async def _send(self, name: str, tar: Iterable[bytes], pump: ThreadPump) -> None:
+    async def _send(self, name: str, tar: SizedTar, pump: ThreadPump) -> None:
         scratch = self._scratch(name)
         broken: InputBroken | None = None
         try:

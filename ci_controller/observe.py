@@ -16,12 +16,14 @@ from ci_controller.settings import ControllerSettings
 class Work:
     """What this process has in hand: ids of jobs that tasks work at, and that are being stopped.
 
-    ``starting``: those on their way into a container.
+    ``starting``: those that can be called off on their way into a container.
+    ``arriving``: whether one is on its way there, or has just got there.
     """
 
     busy: frozenset[str] = frozenset()
     stopping: frozenset[str] = frozenset()
     starting: frozenset[str] = frozenset()
+    arriving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ async def observe(
         busy=work.busy,
         stopping=work.stopping,
         starting=work.starting,
+        arriving=work.arriving,
         timeouts={job.id: settings.defaults.timeout_of(job.recipe) for job in running},
         capacity=settings.max_running,
         orphan_grace=settings.orphan_grace,

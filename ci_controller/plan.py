@@ -25,6 +25,7 @@ class Snapshot:
     ``timeouts``: seconds an attempt may take, by id of a running job.
     ``starting``: of the busy ones, those on their way into a container,
     but for those called off.
+    ``arriving``: whether a job is on its way into a container, or has just got there.
     """
 
     now: Moment
@@ -37,6 +38,7 @@ class Snapshot:
     timeouts: Mapping[str, float] = field(default_factory=dict)
     standbys: StandbyView = field(default_factory=StandbyView)
     starting: frozenset[str] = frozenset()
+    arriving: bool = False
     capacity: int = 1
     orphan_grace: float = 60.0
 
@@ -110,7 +112,7 @@ def plan(snapshot: Snapshot) -> list[Action]:
         *_clear(snapshot, snapshot.containers),
         *_stop(snapshot, found),
         *starts,
-        *_stand_by(snapshot, snapshot.containers, busy=bool(starts or snapshot.starting)),
+        *_stand_by(snapshot, snapshot.containers, busy=bool(starts) or snapshot.arriving),
     ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ci_common.backoff import Backoff
 from ci_common.executor import ContainerSpec
 from ci_common.recipe import Recipe
+from ci_controller.snapshots import SnapshotSettings
 from ci_controller.standby import StandbySettings
 
 
@@ -80,17 +81,21 @@ class ControllerSettings:
     row must be before it is swept. ``adopt_grace``: how long a container found
     after a crash may take to show whether its project had reached it.
     ``stop_grace``: from SIGTERM to SIGKILL. ``exit_grace``: from the end of
-    the output to the end of the container.
+    the output to the end of the container. ``blob_bytes`` and ``blob_age``
+    (seconds) bound the packs that are kept for jobs to come.
     """
 
     max_running: int = field(default_factory=default_max_running)
-    max_starting: int = 2
+    max_starting: int = 8
     orphan_grace: float = 60.0
     adopt_grace: float = 2.0
     stop_grace: float = 10.0
     exit_grace: float = 10.0
     sweep_interval: float = 60.0
+    blob_bytes: int = 2 * 1024**3
+    blob_age: float = 7 * 86_400.0
     backoff: Backoff = field(default_factory=Backoff)
     defaults: JobDefaults = field(default_factory=JobDefaults)
     standby: StandbySettings = field(default_factory=StandbySettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    snapshots: SnapshotSettings = field(default_factory=SnapshotSettings)

@@ -41,11 +41,14 @@ class StandbySettings:
     """How many standbys to have for each spec in use, and how much memory they may be given.
 
     ``memory`` is in bytes and bounds the sum of the limits, not what an idle
-    standby really takes, which is about a megabyte.
+    standby really takes, which is about a megabyte. ``refill_after``: seconds
+    that a job has run, if it has not ended before, when the standby it took is
+    replaced.
     """
 
     size: int = 1
     memory: int = 8 * 1024**3
+    refill_after: float = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +140,16 @@ class StandbyPool:
         task = asyncio.create_task(self._launch(name, self._specs[key]), name=f"fill-{name}")
         self._coming[name] = (key, task)
         task.add_done_callback(lambda _: self._coming.pop(name, None))
+
+    async def drop(self, image: str) -> None:
+        """Give up the standbys of an image that is to go. Raises ``EngineError``."""
+        keys = {key for key, spec in self._specs.items() if spec.image == image}
+        for key in keys:
+            del self._specs[key]
+        for name in [name for name, key in self._ready.items() if key in keys]:
+            del self._ready[name]
+            if self._executor is not None:
+                await self._executor.remove(name)
 
     async def settled(self) -> None:
         """Return once no launch is under way."""

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
+from ci_common.blobs import Pack
 from ci_common.clock import Clock
 from ci_common.errors import JobNotFound
 from ci_common.jobs import JobRepository
@@ -60,6 +61,45 @@ async def sweep_logs(repository: JobRepository, clock: Clock, *, grace: float) -
 def _remove_log(repository: JobRepository, job_id: str) -> None:
     with suppress(JobNotFound):  # not a name that we gave; it is not ours to delete
         repository.logs.remove(job_id)
+
+
+async def sweep_packs(
+    repository: JobRepository, clock: Clock, *, grace: float, budget: int, age: float
+) -> int:
+    """Delete packs that no unfinished job needs and there is no reason to keep; return how many.
+
+    All packs together may have ``budget`` bytes; those that were used longest
+    ago go first. What nobody used for ``age`` seconds goes in any case, and so
+    does a file older than ``grace`` seconds that no row knows.
+    """
+    now = clock.now().wall
+    stash, blobs = repository.stash, repository.blobs
+    before = now - timedelta(seconds=grace)
+    # Files before rows: a pack that comes in between has a row for its file, not the reverse.
+    files = await asyncio.to_thread(stash.kept_packs, older_than=before)
+    packs = await blobs.packs()
+    stray = set(files) - {pack.id for pack in packs}
+    doomed = dispensable(packs, budget=budget, unused_since=now - timedelta(seconds=age))
+    # Rows before files: a job must not be given a pack that is on its way out.
+    dropped = [pack.id for pack in doomed if await blobs.drop(pack)]
+    for pack_id in [*stray, *dropped]:
+        await asyncio.to_thread(stash.remove_pack, pack_id)
+    removed = len(stray) + len(dropped)
+    if removed:
+        _log.info("swept %d packs of uploaded files", removed)
+    return removed
+
+
+def dispensable(packs: Sequence[Pack], *, budget: int, unused_since: datetime) -> Iterator[Pack]:
+    """Yield the packs to drop out of ``packs``, which begin with the one used longest ago."""
+    total = sum(pack.size for pack in packs)
+    # What no new job can ask for goes first, whatever the room.
+    for pack in sorted(packs, key=lambda pack: not pack.superseded):
+        if pack.held:
+            continue
+        if pack.superseded or pack.used < unused_since or total > budget:
+            total -= pack.size
+            yield pack
 
 
 async def _unneeded(repository: JobRepository, job_ids: Sequence[str]) -> list[str]:

@@ -22,12 +22,23 @@ def judge(recipe: Recipe, ended: ContainerExit, stop_reason: EndReason | None = 
     ``stop_reason`` is why we stopped it, if we did: then the exit status is
     ours, not the command's.
     """
+    result = Result(reason=_reason_of(recipe, ended.exit_code), exit_code=ended.exit_code)
+    return _cut_short(ended, stop_reason) or result
+
+
+def judge_installation(ended: ContainerExit, stop_reason: EndReason | None = None) -> Result:
+    """Return the result of an attempt that came no further than to a failed installation."""
+    result = Result(reason=EndReason.FAILED, exit_code=ended.exit_code)
+    return _cut_short(ended, stop_reason) or result
+
+
+def _cut_short(ended: ContainerExit, stop_reason: EndReason | None) -> Result | None:
     if stop_reason is not None:
         return Result(reason=stop_reason, exit_code=ended.exit_code)
     if ended.oom_killed and ended.exit_code == KILLED:
         detail = "the job used more memory than it may"
         return Result(reason=EndReason.OOM_KILLED, exit_code=KILLED, detail=detail)
-    return Result(reason=_reason_of(recipe, ended.exit_code), exit_code=ended.exit_code)
+    return None
 
 
 def end_note(result: Result, time_limit: float) -> str | None:

@@ -1,18 +1,20 @@
 """What a container is fed: a job's script, environment and project as one tar stream.
 
-The tar is made on the fly from the stashed zip; nothing is unpacked here.
+The tar is made on the fly from the stashed zip or tree; nothing is unpacked here.
 Headers are GNU's, not pax: long names in GNU's form are read by every tar
 that images come with (GNU, busybox, toybox, bsdtar).
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 from ci_common.errors import ContainerFailed, InvalidArchive
 from ci_common.executor import FED_MARKER
-from ci_common.project_zip import UNLIMITED, Archive, Entry, EntryKind
+from ci_common.project_tree import open_project
+from ci_common.project_zip import Entry, EntryKind, ProjectFiles
 
 WORKSPACE = "workspace"
 """The folder of the tar that the project is in."""
@@ -28,10 +30,12 @@ _MAGIC = b"ustar  \0"
 _END_OF_ARCHIVE = bytes(2 * _BLOCK)
 
 
-def tar_project(
-    zip_path: str | os.PathLike[str], script: bytes, environment: bytes | None = None
-) -> Iterator[bytes]:
-    """Yield a tar of ``job.sh``, ``env``, ``workspace/…`` and, last of all, ``FED_MARKER``.
+class ProjectTar:
+    """A tar of ``job.sh``, ``env``, ``workspace/…`` and, last of all, ``FED_MARKER``.
+
+    A ``SizedTar``. ``only`` is asked for the path that each file and link has
+    inside the project: those it refuses are left out, and so are folders with
+    nothing left in them.
 
     Chunks are 256 to 512 KiB but the last, whatever the sizes of the files. Memory grows
     with the number of files, not with their size. Folders come before what is
@@ -40,28 +44,86 @@ def tar_project(
     later than the zip's own arrival: tar complains of files from the future.
     The same zip file gives the same bytes.
 
-    Raises:
-        ContainerFailed: the zip is gone or cannot be read. The marker has not
-            been yielded then, so what was sent so far runs nothing.
-
+    Making one touches no file. Size and chunks are read from disk: ask for
+    them in a worker thread, one at a time.
     """
-    return _chunked(_tar(Path(zip_path), script, environment))
+
+    def __init__(
+        self,
+        zip_path: str | os.PathLike[str],
+        script: bytes,
+        environment: bytes | None = None,
+        *,
+        only: Callable[[str], bool] | None = None,
+    ) -> None:
+        self._parts = partial(_parts, Path(zip_path), script, environment, only)
+        self._size = 0
+        self._begun: Iterator[bytes] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole tar, as the zip's table of contents has it.
+
+        Raises:
+            ContainerFailed: the zip is gone or cannot be read.
+
+        """
+        if not self._size:
+            self._begun = self._begin()
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the tar.
+
+        Raises:
+            ContainerFailed: the zip is gone or cannot be read. The marker has not
+                been yielded then, so what was sent so far runs nothing.
+
+        """
+        begun = self._begun or self._begin()
+        self._begun = None
+        yield from _chunked(begun)
+
+    def _begin(self) -> Iterator[bytes]:
+        # One reading serves size and chunks, so that the one is true of the other. The
+        # zip is open as long as the generator is held, and nothing else holds that.
+        parts = self._parts()
+        self._size = int(next(parts))
+        return parts
 
 
-def _tar(zip_path: Path, script: bytes, environment: bytes | None) -> Iterator[bytes]:
+def _parts(
+    zip_path: Path,
+    script: bytes,
+    environment: bytes | None,
+    only: Callable[[str], bool] | None,
+) -> Iterator[bytes]:
+    """Yield how many bytes will follow, in digits, and then those in parts of any size."""
+    with _opened(zip_path) as (archive, arrived):
+        members = _Members(archive, arrived, only)
+        before = _file("job.sh", script, mode=0o755, modified=arrived)
+        if environment is not None:
+            before += _file("env", environment, mode=0o600, modified=arrived)
+        after = _file(FED_MARKER, b"", mode=0o644, modified=arrived) + _END_OF_ARCHIVE
+        yield b"%d" % (len(before) + members.size() + len(after))
+        yield before
+        yield from members
+    yield after
+
+
+@contextmanager
+def _opened(zip_path: Path) -> Iterator[tuple[ProjectFiles, int]]:
+    """Open a stashed project; give what is in it and when it came (seconds since 1970).
+
+    Whatever is found wrong with it while it is open is a ``ContainerFailed``.
+    """
     try:
-        with zip_path.open("rb") as file:
-            now = max(0, int(os.fstat(file.fileno()).st_mtime))
-            yield from _file("job.sh", script, mode=0o755, modified=now)
-            if environment is not None:
-                yield from _file("env", environment, mode=0o600, modified=now)
-            yield from _workspace(file, now)
+        with open_project(zip_path) as opened:
+            yield opened
     except InvalidArchive as error:
         raise _unreadable(error.detail) from error
     except OSError as error:
         raise _unreadable(error.strerror or type(error).__name__) from error
-    yield from _file(FED_MARKER, b"", mode=0o644, modified=now)
-    yield _END_OF_ARCHIVE
 
 
 def _unreadable(why: str) -> ContainerFailed:
@@ -71,34 +133,82 @@ def _unreadable(why: str) -> ContainerFailed:
     )
 
 
-def _workspace(file: BinaryIO, now: int) -> Iterator[bytes]:
-    archive = Archive(file, UNLIMITED)
-    tree = archive.tree
-    yield _folder(WORKSPACE, tree.root.entry, now)
-    for path, folder in tree.folders():
-        yield _folder(f"{WORKSPACE}/{path}", folder.entry, now)
-    for entry in archive.entries:
-        name = f"{WORKSPACE}/{entry.path}".encode()
-        modified = min(entry.modified, now)
-        if entry.kind is EntryKind.LINK:
-            target = tree.targets[entry.path]
-            yield _header(name, _LINK, mode=0o777, size=0, modified=modified, target=target)
-        elif entry.kind is EntryKind.FILE:
-            yield _header(name, _FILE, mode=entry.mode, size=entry.size, modified=modified)
-            yield from archive.content(entry)
-            yield bytes(-entry.size % _BLOCK)
+class _Members:
+    """What of a project goes into the tar."""
+
+    def __init__(
+        self, archive: ProjectFiles, arrived: int, only: Callable[[str], bool] | None
+    ) -> None:
+        self._archive = archive
+        self._arrived = arrived
+        tree = archive.tree
+        entries = [entry for entry in archive.entries if entry.kind is not EntryKind.FOLDER]
+        folders = [(f"/{path}", folder.entry) for path, folder in tree.folders()]
+        if only is not None:
+            entries = [entry for entry in entries if only(entry.path)]
+            above = {folder for entry in entries for folder in _above(f"/{entry.path}")}
+            folders = [(path, entry) for path, entry in folders if path in above]
+        self._entries = entries
+        self._folders = [("", tree.root.entry), *folders]
+
+    def size(self) -> int:
+        """Return how many bytes iterating yields."""
+        total = sum(_header_size(_folder_name(path)) for path, _ in self._folders)
+        for entry in self._entries:
+            total += _header_size(_name(entry), self._target(entry))
+            if entry.kind is EntryKind.FILE:
+                total += entry.size + -entry.size % _BLOCK
+        return total
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield folders, then files and links in the order they lie in the zip."""
+        for path, folder in self._folders:
+            yield self._folder(path, folder)
+        for entry in self._entries:
+            if entry.kind is EntryKind.LINK:
+                yield self._header(entry, _LINK, mode=0o777, size=0)
+            else:
+                yield self._header(entry, _FILE, mode=entry.mode, size=entry.size)
+                yield from self._archive.content(entry)
+                yield bytes(-entry.size % _BLOCK)
+
+    def _folder(self, path: str, entry: Entry | None) -> bytes:
+        mode = entry.mode if entry else 0o755
+        modified = min(entry.modified, self._arrived) if entry else self._arrived
+        return _header(_folder_name(path), _FOLDER, mode=mode, size=0, modified=modified)
+
+    def _header(self, entry: Entry, kind: bytes, *, mode: int, size: int) -> bytes:
+        modified = min(entry.modified, self._arrived)
+        target = self._target(entry)
+        return _header(_name(entry), kind, mode=mode, size=size, modified=modified, target=target)
+
+    def _target(self, entry: Entry) -> bytes:
+        return self._archive.tree.targets[entry.path] if entry.kind is EntryKind.LINK else b""
 
 
-def _folder(name: str, entry: Entry | None, now: int) -> bytes:
-    mode = entry.mode if entry else 0o755
-    modified = min(entry.modified, now) if entry else now
-    return _header(f"{name}/".encode(), _FOLDER, mode=mode, size=0, modified=modified)
+def _above(path: str) -> Iterator[str]:
+    """Yield the folders that a path is in, the nearest first, but not the root."""
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
-def _file(name: str, content: bytes, *, mode: int, modified: int) -> Iterator[bytes]:
-    yield _header(name.encode(), _FILE, mode=mode, size=len(content), modified=modified)
-    yield content
-    yield bytes(-len(content) % _BLOCK)
+def _name(entry: Entry) -> bytes:
+    return f"{WORKSPACE}/{entry.path}".encode()
+
+
+def _folder_name(path: str) -> bytes:
+    return f"{WORKSPACE}{path}/".encode()
+
+
+def _file(name: str, content: bytes, *, mode: int, modified: int) -> bytes:
+    header = _header(name.encode(), _FILE, mode=mode, size=len(content), modified=modified)
+    return header + content + bytes(-len(content) % _BLOCK)
+
+
+def _header_size(name: bytes, target: bytes = b"") -> int:
+    """Return how long ``_header`` is."""
+    long = (len(text) for text in (target, name) if len(text) > _NAME_BYTES)
+    return _BLOCK + sum(_BLOCK + size + 1 + -(size + 1) % _BLOCK for size in long)
 
 
 def _header(

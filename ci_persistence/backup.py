@@ -25,10 +25,11 @@ from ci_common import __version__
 from ci_common.clock import Clock
 from ci_common.errors import ConfigurationError
 from ci_common.jobs import JobStatus
+from ci_common.project_tree import TREE_SUFFIX, pack_name
 from ci_persistence import backup_folder
 from ci_persistence.backup_folder import DATABASE, FORMAT, MANIFEST, SUMS, Copied, Manifest
 from ci_persistence.connections import reading
-from ci_persistence.data_directory import LOG_SUFFIX, LOGS, STASH, DataDirectory
+from ci_persistence.data_directory import LOG_SUFFIX, LOGS, PACKS, STASH, DataDirectory
 from ci_persistence.disk import fsync_folder
 from ci_persistence.errors import damaged, no_room, says_full
 from ci_persistence.schema import Header
@@ -37,6 +38,13 @@ _BATCH = 500
 
 _ROWS = "SELECT * FROM jobs WHERE seq > ? ORDER BY seq LIMIT ?"
 _ROW = "SELECT * FROM jobs WHERE id = ?"
+_PACKS_OF = "SELECT pack FROM job_packs WHERE job = ? ORDER BY pack"
+_HAS_PACKS = "SELECT 1 FROM sqlite_schema WHERE name = 'job_packs'"
+_LET_GO = (
+    "DELETE FROM packs WHERE id NOT IN (SELECT pack FROM job_packs)",
+    "DELETE FROM scopes WHERE id NOT IN (SELECT scope FROM packs)",
+)
+"""Only what a job needs is copied: contents kept for jobs to come are sent again."""
 
 
 def back_up(data: DataDirectory, destination: Path, clock: Clock) -> Manifest:
@@ -108,13 +116,14 @@ def _copy_files(
     data: DataDirectory, folder: Path, live: sqlite3.Connection, created_at: datetime
 ) -> Manifest:
     """Copy what the jobs need beside their rows; return the manifest."""
-    for name in (STASH, LOGS):
+    for name in (STASH, PACKS, LOGS):
         (folder / name).mkdir(mode=0o700)
     database = folder / DATABASE
     with (folder / SUMS).open("x", encoding="ascii") as sums:
         with closing(_open_copy(database)) as copy:
             backup = _Backup(data, folder, live, copy, sums)
             backup.copy_jobs()
+            backup.let_go_of_packs()
             copy.execute("COMMIT")
             schema = Header.of(copy).version
             jobs = dict(copy.execute("SELECT status, count(*) FROM jobs GROUP BY status"))
@@ -137,6 +146,7 @@ def _copy_files(
 def _open_copy(path: Path) -> sqlite3.Connection:
     copy = sqlite3.connect(path, isolation_level=None)
     copy.row_factory = sqlite3.Row
+    copy.execute("PRAGMA foreign_keys = ON")  # what hangs on a row goes with it
     copy.execute("PRAGMA synchronous = OFF")  # synced as a whole at the end
     copy.execute("BEGIN")
     return copy
@@ -157,6 +167,7 @@ class _Backup:
     problems: list[str] = field(default_factory=list)
     files: int = 0
     bytes: int = 0
+    packs: set[int] = field(default_factory=set)
 
     def copy_jobs(self) -> None:
         """Copy the files of every job in the copy, and mend the rows whose files went."""
@@ -169,22 +180,39 @@ class _Backup:
     def _copy_job(self, row: sqlite3.Row) -> None:
         current: sqlite3.Row | None = row
         if not _ended(row):
-            current = self._copy_zip(row)
+            current = self._copy_project(row)
         if current is not None and (_ended(current) or current["attempt"]):
             self._copy_log(current)
 
-    def _copy_zip(self, row: sqlite3.Row) -> sqlite3.Row | None:
-        """Copy a job's zip; return its row as it then is in the copy, None if it is not there."""
+    def _copy_project(self, row: sqlite3.Row) -> sqlite3.Row | None:
+        """Copy a job's zip or tree; return its row as it then is in the copy, None if not there."""
         job_id = row["id"]
-        copied = self._copy_file(f"{STASH}/{self.data.zip_at(row['zip_path']).name}")
-        if copied is None:
+        name = self.data.zip_at(row["zip_path"]).name
+        is_tree = name.endswith(TREE_SUFFIX)
+        copied = self._copy_file(f"{STASH}/{name}")
+        if copied is None or (is_tree and not self._copy_packs(row["seq"])):
             renewed = self._bring_forward(job_id)
             if renewed is None or _ended(renewed):
                 return renewed
-            self.problems.append(f"job {job_id} has not ended, and its zip is missing")
-        elif copied.sha256 != row["zip_sha256"]:
+            what = "its zip is" if not is_tree else "files of its project are"
+            self.problems.append(f"job {job_id} has not ended, and {what} missing")
+        elif not is_tree and copied.sha256 != row["zip_sha256"]:
             self.problems.append(f"the zip of job {job_id} is not what was submitted")
         return row
+
+    def _copy_packs(self, seq: int) -> bool:
+        """Copy the packs of a job that are not there yet; return whether none is missing."""
+        needed = {pack for (pack,) in self.copy.execute(_PACKS_OF, (seq,))}
+        for pack in sorted(needed - self.packs):
+            if self._copy_file(f"{PACKS}/{pack_name(pack)}") is not None:
+                self.packs.add(pack)
+        return needed <= self.packs
+
+    def let_go_of_packs(self) -> None:
+        """Have the copy forget the packs that were left behind."""
+        if self.copy.execute(_HAS_PACKS).fetchone():
+            for statement in _LET_GO:
+                self.copy.execute(statement)
 
     def _copy_log(self, row: sqlite3.Row) -> None:
         job_id = row["id"]

@@ -2,7 +2,8 @@
 
 ::
 
-    DEST/  manifest.json  SHA256SUMS  ci_jobs.db  stash/<job_id>.zip  logs/<job_id>.log
+    DEST/  manifest.json  SHA256SUMS  ci_jobs.db  stash/<job_id>.zip or .tree
+           packs/<number>.zip  logs/<job_id>.log
 
 ``SHA256SUMS`` covers every file but the first two (``sha256sum -c`` reads it), and the
 manifest, which is written last, covers ``SHA256SUMS``.
@@ -20,7 +21,7 @@ from typing import IO, NamedTuple
 import msgspec
 
 from ci_common.errors import BackupUnusable
-from ci_persistence.data_directory import LOG_SUFFIX, LOGS, STASH, ZIP_SUFFIX
+from ci_persistence.data_directory import LOG_SUFFIX, LOGS, PACK_NAME, PACKS, STASH, STASH_SUFFIXES
 from ci_persistence.disk import JOB_ID
 
 FORMAT = 1
@@ -29,9 +30,11 @@ SUMS = "SHA256SUMS"
 DATABASE = "ci_jobs.db"
 
 _CHUNK = 1024 * 1024
+_STASHED = "|".join(map(re.escape, STASH_SUFFIXES))
 _LINE = re.compile(
     rf"(?P<sha256>[0-9a-f]{{64}})  (?P<name>{re.escape(DATABASE)}"
-    rf"|{STASH}/{JOB_ID}{re.escape(ZIP_SUFFIX)}|{LOGS}/{JOB_ID}{re.escape(LOG_SUFFIX)})\n"
+    rf"|{STASH}/{JOB_ID}(?:{_STASHED})|{PACKS}/{PACK_NAME}"
+    rf"|{LOGS}/{JOB_ID}{re.escape(LOG_SUFFIX)})\n"
 )
 
 

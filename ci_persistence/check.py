@@ -15,6 +15,7 @@ import msgspec
 from ci_common.clock import Clock
 from ci_common.errors import DatabaseUnusable
 from ci_common.jobs import Job, JobStatus
+from ci_common.project_tree import TREE_SUFFIX, pack_name
 from ci_persistence.backup_folder import digest
 from ci_persistence.check_files import check_files
 from ci_persistence.connections import reading
@@ -28,6 +29,7 @@ SECOND_LOOK = 2.0
 """Seconds in which what is under way in a server has come to its end."""
 
 _ALL = f"SELECT {COLUMNS} FROM jobs ORDER BY seq"  # noqa: S608 -- constants
+_PACKS_OF = "SELECT pack FROM job_packs WHERE job = ? ORDER BY pack"
 _MOST_PROBLEMS = 100
 
 
@@ -97,6 +99,7 @@ def _check_database(data: DataDirectory, connection: sqlite3.Connection) -> Iter
             yield Finding(Kind.LOG_MISSING, job.id, "the job has run, and its log is gone")
     for job in unfinished:
         yield from _check_stash(data, job)
+        yield from _check_packs(data, connection, job)
         yield from _check_log(data, job)
 
 
@@ -137,11 +140,25 @@ def _check_stash(data: DataDirectory, job: Job) -> Iterator[Finding]:
         if not (is_named and is_stashed and named.samefile(stashed)):
             what = f"the row names {named}, but the stash is {data.stash}"
             yield Finding(Kind.STASH_ELSEWHERE, job.id, what, repairable=is_stashed)
+        if stashed.suffix == TREE_SUFFIX:
+            return  # its hash is the manifest's
         if digest(stashed if is_stashed else named) != job.zip_sha256:
             what = f"the zip of the {job.status} job is not what was submitted{note}"
             yield Finding(Kind.STASH_DAMAGED, job.id, what, repairable=waits)
     except FileNotFoundError:
         return  # the job has ended while we looked; if not, the next look finds it missing
+
+
+def _check_packs(
+    data: DataDirectory, connection: sqlite3.Connection, job: Job
+) -> Iterator[Finding]:
+    packs = [pack for (pack,) in connection.execute(_PACKS_OF, (job.seq,))]
+    missing = [pack for pack in packs if not data.pack_file(pack).is_file()]
+    if missing:
+        names = ", ".join(map(pack_name, missing))
+        what = f"packs that the {job.status} job needs are missing: {names}"
+        waits = job.status is JobStatus.QUEUED
+        yield Finding(Kind.STASH_DAMAGED, job.id, what, repairable=waits)
 
 
 def _check_log(data: DataDirectory, job: Job) -> Iterator[Finding]:
@@ -150,6 +167,7 @@ def _check_log(data: DataDirectory, job: Job) -> Iterator[Finding]:
     if not job.attempt and size:
         what = f"the job has never started, but has a log of {size} bytes"
         yield Finding(Kind.LOG_UNEXPECTED, job.id, what)
-    if job.status is JobStatus.RUNNING and job.container is not None and size < job.log_base:
+    began = job.container is not None or job.preparing is not None
+    if job.status is JobStatus.RUNNING and began and size < job.log_base:
         what = f"the log has {size} bytes, but its attempt began at byte {job.log_base}"
         yield Finding(Kind.LOG_SHORT, job.id, what)

@@ -3,10 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-STASH, LOGS, UPLOADS = "stash", "logs", "tmp"
-"""The folders of zips, logs and unfinished uploads, in a data directory and in a backup alike."""
+from ci_common.project_tree import TREE_SUFFIX, pack_name
+
+STASH, PACKS, LOGS, UPLOADS = "stash", "packs", "logs", "tmp"
+"""The folders of projects, packs, logs and unfinished uploads, in data and backup alike."""
 
 ZIP_SUFFIX, LOG_SUFFIX = ".zip", ".log"
+STASH_SUFFIXES = (ZIP_SUFFIX, TREE_SUFFIX)
+"""A project is stashed as a zip, or as a tree with its contents in packs."""
+
+PACK_NAME = r"[0-9a-f]{16}\.zip"
+"""What the files of packs are called, as a regular expression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +25,13 @@ class DataDirectory:
 
     @property
     def stash(self) -> Path:
-        """The zips of jobs that have not ended."""
+        """The zips and trees of jobs that have not ended."""
         return self.folder / STASH
+
+    @property
+    def packs(self) -> Path:
+        """The contents that trees name."""
+        return self.folder / PACKS
 
     @property
     def logs(self) -> Path:
@@ -39,6 +51,10 @@ class DataDirectory:
     def zip_at(self, path: str) -> Path:
         """Return where the zip is that a row names ``path``, wherever the data was then."""
         return self.stash / Path(path).name
+
+    def pack_file(self, pack: int) -> Path:
+        """Return the file of a pack."""
+        return self.packs / pack_name(pack)
 
     def log_of(self, job_id: str) -> Path:
         """Return the log of a job. For ids that are in the database."""

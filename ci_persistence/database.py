@@ -55,6 +55,10 @@ class Transaction:
         cursor = await self._connection.execute(sql, parameters)
         return cursor.rowcount
 
+    async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
+        """Run a statement that returns no rows once for each of ``rows``."""
+        await self._connection.executemany(sql, rows)
+
     async def fetch_one(self, sql: str, parameters: Parameters = ()) -> sqlite3.Row | None:
         """Return the first row, None if there is none."""
         rows = await _fetch(self._connection, sql, parameters)

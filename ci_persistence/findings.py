@@ -17,6 +17,7 @@ class Kind(StrEnum):
     STASH_DAMAGED = "stash_damaged"
     STASH_ELSEWHERE = "stash_elsewhere"
     STASH_ORPHAN = "stash_orphan"
+    PACK_ORPHAN = "pack_orphan"
     UPLOAD_ORPHAN = "upload_orphan"
     LOG_MISSING = "log_missing"
     LOG_SHORT = "log_short"
@@ -38,6 +39,7 @@ REPAIRS: Mapping[Kind, str | None] = MappingProxyType(
         Kind.STASH_DAMAGED: "end the job as infra_error, delete the zip",
         Kind.STASH_ELSEWHERE: "have the row name the zip in the stash",
         Kind.STASH_ORPHAN: "delete the zip",
+        Kind.PACK_ORPHAN: "delete the pack",
         Kind.UPLOAD_ORPHAN: "delete the file",
         Kind.LOG_MISSING: "write a log that says so",
         Kind.LOG_SHORT: "have the attempt's output begin where the log ends (no server may run)",

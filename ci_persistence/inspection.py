@@ -18,7 +18,8 @@ from ci_common.errors import DatabaseUnusable
 from ci_persistence.errors import damaged
 from ci_persistence.schema import Header, Migration, check_header, check_history, foreign
 
-_ATTEMPTS = 5
+_ATTEMPTS = 100
+"""Each takes about a millisecond; another process applies all migrations in some tens of them."""
 
 
 def inspect(path: Path, migrations: Sequence[Migration], *, busy_timeout: float) -> None:

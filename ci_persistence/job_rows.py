@@ -13,7 +13,7 @@ from ci_common.recipe import Recipe
 
 COLUMNS = (
     "id, seq, status, recipe, created_wall, zip_path, zip_size, zip_sha256, project, priority,"
-    " attempt, faults, max_attempts, container, log_base, fed,"
+    " attempt, faults, max_attempts, preparing, container, log_base, fed,"
     " started_wall, started_uptime, started_boot, ended_wall, hold_until,"
     " stop_reason, reason, exit_code, detail"
 )
@@ -78,6 +78,7 @@ def job_from_row(row: sqlite3.Row) -> Job:
         attempt=row["attempt"],
         faults=row["faults"],
         max_attempts=row["max_attempts"],
+        preparing=row["preparing"],
         container=row["container"],
         log_base=row["log_base"],
         fed=bool(row["fed"]),

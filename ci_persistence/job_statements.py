@@ -44,8 +44,8 @@ CLAIM = (
     _move(
         JobStatus.QUEUED,
         Change.CLAIM,
-        "attempt = attempt + 1, container = NULL, fed = 0, stop_reason = NULL, hold_until = NULL,"
-        " started_wall = :started_wall, started_uptime = :started_uptime,"
+        "attempt = attempt + 1, preparing = NULL, container = NULL, fed = 0, stop_reason = NULL,"
+        " hold_until = NULL, started_wall = :started_wall, started_uptime = :started_uptime,"
         " started_boot = :started_boot",
     )
     + _OF_ATTEMPT
@@ -67,6 +67,7 @@ REQUEUE = (
 )
 CANCEL_QUEUED = _end(JobStatus.QUEUED, Change.CANCEL)
 ASK_TO_STOP = _note("stop_reason = coalesce(stop_reason, :reason)")
+RECORD_PREPARING = _note("preparing = :key, log_base = :log_base") + _OF_ATTEMPT
 RECORD_CONTAINER = _note("container = :container, log_base = :log_base") + _OF_ATTEMPT
 RECORD_FED = _note("fed = 1") + _OF_ATTEMPT
 RECORD_STOP = ASK_TO_STOP + _OF_ATTEMPT

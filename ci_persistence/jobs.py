@@ -9,18 +9,22 @@ from typing import Any
 
 import msgspec
 
+from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
 from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
 from ci_common.jobs import EndReason, Job, JobStatus, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
+from ci_common.snapshots import SnapshotStore
 from ci_common.space import Space
 from ci_common.stash import Stash
 from ci_persistence import job_statements as sql
+from ci_persistence.blobs import SQLiteBlobStore, hold_packs
 from ci_persistence.data_directory import DataDirectory
 from ci_persistence.database import DEFAULT_BUSY_TIMEOUT, Database, Transaction
 from ci_persistence.disk import ensure_folder
 from ci_persistence.job_rows import columns_of, job_from_row, moment_columns, to_microseconds
 from ci_persistence.logs import DEFAULT_MAX_LOG_BYTES, FileLogStore
+from ci_persistence.snapshots import SQLiteSnapshotStore
 from ci_persistence.space import DiskSpace
 from ci_persistence.stash import DEFAULT_MAX_UPLOAD_BYTES, FileStash
 
@@ -45,6 +49,8 @@ class SQLiteJobRepository:
     data_dir: Path
     stash: Stash
     logs: LogStore
+    blobs: BlobStore
+    snapshots: SnapshotStore
     space: Space
 
     def __init__(
@@ -64,6 +70,8 @@ class SQLiteJobRepository:
         self.logs = FileLogStore(data.logs, limit=max_log_bytes)
         self.space = space or DiskSpace((self.data_dir, file.parent))
         self._database = Database(file, busy_timeout=busy_timeout)
+        self.blobs = SQLiteBlobStore(self._database)
+        self.snapshots = SQLiteSnapshotStore(self._database)
 
     async def initialize(self) -> None:
         """Open the database and bring its schema up to date. Idempotent.
@@ -80,13 +88,18 @@ class SQLiteJobRepository:
         await self._database.close()
 
     async def add(self, new: NewJob) -> tuple[Job, bool]:
-        """Store a queued job; return it and whether it is new. Raises ``IdempotencyConflict``."""
+        """Store a queued job; return it and whether it is new.
+
+        Raises ``IdempotencyConflict``, ``PacksGone``.
+        """
         async with self._database.transaction() as transaction:
             earlier = await _same_submission(transaction, new)
             if earlier is not None:
                 return earlier, False
             values = {**columns_of(new), "status": JobStatus.QUEUED.value}
             await transaction.execute(sql.insert(values), values)
+            if new.packs:
+                await hold_packs(transaction, new.id, new.packs, new.created.wall)
             return await _required(transaction, new.id), True
 
     async def get(self, job_id: str) -> Job:
@@ -152,6 +165,13 @@ class SQLiteJobRepository:
             if not await transaction.execute(sql.CLAIM, values):
                 return None
             return await _required(transaction, job_id)
+
+    async def record_preparing(self, job_id: str, *, attempt: int, key: str, log_base: int) -> bool:
+        """Note that dependencies are about to be installed, and where the log of that begins."""
+        return await self._write(
+            sql.RECORD_PREPARING,
+            {"id": job_id, "attempt": attempt, "key": key, "log_base": log_base},
+        )
 
     async def record_container(
         self, job_id: str, *, attempt: int, container: str, log_base: int

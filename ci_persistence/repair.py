@@ -15,7 +15,7 @@ from ci_common.errors import CIError, InvalidTransition, StorageFull
 from ci_common.jobs import Change, EndReason, JobStatus
 from ci_persistence import job_statements as sql
 from ci_persistence.check import Premises
-from ci_persistence.check_files import OTHERS
+from ci_persistence.check_files import OTHERS, is_known_pack
 from ci_persistence.connections import reading, writing
 from ci_persistence.findings import Finding, Kind
 from ci_persistence.job_rows import moment_columns
@@ -122,6 +122,13 @@ def _delete_zip(premises: Premises, subject: str) -> None:
         path.unlink(missing_ok=True)
 
 
+def _delete_pack(premises: Premises, subject: str) -> None:
+    with reading(premises.data.database) as connection:
+        known = is_known_pack(connection, Path(subject))
+    if not known:
+        Path(subject).unlink(missing_ok=True)
+
+
 def _delete_file(_premises: Premises, subject: str) -> None:
     Path(subject).unlink(missing_ok=True)
 
@@ -177,6 +184,7 @@ _REPAIRS: Mapping[Kind, Callable[[Premises, str], None]] = MappingProxyType(
         Kind.STASH_DAMAGED: _end_with_bad_zip,
         Kind.STASH_ELSEWHERE: _name_stashed_zip,
         Kind.STASH_ORPHAN: _delete_zip,
+        Kind.PACK_ORPHAN: _delete_pack,
         Kind.UPLOAD_ORPHAN: _delete_file,
         Kind.LOG_MISSING: _write_log,
         Kind.LOG_SHORT: _move_log_base,

@@ -1,20 +1,23 @@
-"""Zips of accepted jobs: ``<stash>/<job_id>.zip``, written first under ``<tmp>/``.
+"""Projects of accepted jobs and packs of blobs, written first under ``<tmp>/``.
 
-A zip gets its final name only when all of it is on disk, so a file in the
-stash is always whole. What a crash leaves in either folder belongs to no row
-and is swept by age.
+A job's is ``<stash>/<job_id>.zip``, or ``.tree`` with contents in packs; a pack
+is ``<packs>/<number>.zip``. A file gets its final name only when all of it is
+on disk, so what has one is always whole. What a crash leaves in any folder
+belongs to no row and is swept by age.
 """
 
 import hashlib
 import os
+import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from ci_common.errors import StorageFull, UploadTooLarge
-from ci_persistence.data_directory import ZIP_SUFFIX
+from ci_common.project_tree import TREE_SUFFIX, pack_name
+from ci_persistence.data_directory import PACK_NAME, PACKS, STASH_SUFFIXES, ZIP_SUFFIX
 from ci_persistence.disk import (
     ensure_folder,
     files_before,
@@ -26,18 +29,22 @@ from ci_persistence.disk import (
 DEFAULT_MAX_UPLOAD_BYTES = 512 * 1024 * 1024
 """Bytes of the largest zip accepted."""
 
+_PACK = re.compile(PACK_NAME)
 _NO_FILE = -1
 
 
 class FileUpload:
     """A zip on its way in (see ``Upload``). After any error its temporary file is gone."""
 
-    def __init__(self, fd: int, path: Path, stash_folder: Path, max_bytes: int) -> None:
+    def __init__(
+        self, fd: int, path: Path, stash_folder: Path, packs_folder: Path, max_bytes: int
+    ) -> None:
         self.path = str(path)
         self.size = 0
         self._fd = fd
         self._temporary = path
         self._stash_folder = stash_folder
+        self._packs_folder = packs_folder
         self._max_bytes = max_bytes
         self._hash = hashlib.sha256()
 
@@ -74,14 +81,26 @@ class FileUpload:
             JobNotFound: not a job id.
 
         """
-        final = job_file(self._stash_folder, job_id, ZIP_SUFFIX)
+        return self._commit_as(job_file(self._stash_folder, job_id, ZIP_SUFFIX))
+
+    def commit_tree(self, job_id: str) -> str:
+        """Make it durable as the tree of a job; return that path. Raises as ``commit``."""
+        return self._commit_as(job_file(self._stash_folder, job_id, TREE_SUFFIX))
+
+    def commit_pack(self, pack: int) -> str:
+        """Make it durable as a pack; return that path. Raises ``StorageFull``."""
+        with self._discarding():
+            ensure_folder(self._packs_folder)
+        return self._commit_as(self._packs_folder / pack_name(pack))
+
+    def _commit_as(self, final: Path) -> str:
         with self._discarding():
             # Bytes before name: a crash in between leaves a temporary file, never half a zip.
             os.fsync(self._fd)
             self._temporary.rename(final)
             self._release()
             try:
-                fsync_folder(self._stash_folder)
+                fsync_folder(final.parent)
                 fsync_folder(self._temporary.parent)
             except OSError:
                 final.unlink(missing_ok=True)
@@ -111,17 +130,30 @@ class FileUpload:
 
 
 class FileStash:
-    """Zips in one folder (see ``Stash``); both folders must be on one file system."""
+    """See ``Stash``. All folders must be on one file system; packs lie beside the stash."""
 
     def __init__(
         self, stash_folder: Path, tmp_folder: Path, *, max_bytes: int = DEFAULT_MAX_UPLOAD_BYTES
     ) -> None:
+        self.packs_folder = stash_folder.parent / PACKS
         self._stash_folder = stash_folder
         self._tmp_folder = tmp_folder
         self._max_bytes = max_bytes
 
     def new_upload(self) -> FileUpload:
         """Begin an upload. Raises ``StorageFull``."""
+        return self._new_file(self._max_bytes)
+
+    def keep_tree(self, job_id: str, content: bytes) -> str:
+        """Write a job's tree, durably; return its path. Raises ``StorageFull``."""
+        file = self._new_file(len(content))
+        try:
+            file.write(content)
+            return file.commit_tree(job_id)
+        finally:
+            file.discard()
+
+    def _new_file(self, max_bytes: int) -> FileUpload:
         try:
             ensure_folder(self._tmp_folder)
             ensure_folder(self._stash_folder)
@@ -130,27 +162,41 @@ class FileStash:
             if is_disk_full(error):
                 raise _no_room() from error
             raise
-        return FileUpload(fd, Path(name), self._stash_folder, self._max_bytes)
+        return FileUpload(fd, Path(name), self._stash_folder, self.packs_folder, max_bytes)
 
     def remove(self, path: str) -> None:
-        """Delete a zip. Succeeds when it is gone.
+        """Delete a job's zip or tree. Succeeds when it is gone.
 
         Only the last part of ``path`` counts, so nothing outside the stash is
         ever deleted, whatever a row says.
         """
         name = Path(path).name
-        if name.endswith(ZIP_SUFFIX):
+        if name.endswith(STASH_SUFFIXES):
             (self._stash_folder / name).unlink(missing_ok=True)
 
     def remove_job(self, job_id: str) -> None:
-        """Delete the zip of a job. Succeeds when it is gone. Raises ``JobNotFound``."""
-        job_file(self._stash_folder, job_id, ZIP_SUFFIX).unlink(missing_ok=True)
+        """Delete the zip or tree of a job. Succeeds when it is gone. Raises ``JobNotFound``."""
+        for suffix in STASH_SUFFIXES:
+            job_file(self._stash_folder, job_id, suffix).unlink(missing_ok=True)
 
     def stashed(self, *, older_than: datetime) -> Iterable[str]:
-        """Yield the job ids of zips written before ``older_than``."""
+        """Yield the job ids of zips and trees written before ``older_than``."""
         for path in files_before(self._stash_folder, older_than):
-            if path.suffix == ZIP_SUFFIX:
+            if path.suffix in STASH_SUFFIXES:
                 yield path.stem
+
+    def lost_packs(self, packs: Collection[int]) -> Collection[int]:
+        """Return those of the packs whose files are not there."""
+        return {pack for pack in packs if not (self.packs_folder / pack_name(pack)).is_file()}
+
+    def kept_packs(self, *, older_than: datetime) -> Collection[int]:
+        """Return the packs whose files were written before ``older_than``."""
+        found = files_before(self.packs_folder, older_than)
+        return {int(path.stem, 16) for path in found if _PACK.fullmatch(path.name)}
+
+    def remove_pack(self, pack: int) -> None:
+        """Delete the file of a pack. Succeeds when it is gone."""
+        (self.packs_folder / pack_name(pack)).unlink(missing_ok=True)
 
     def sweep_uploads(self, *, older_than: datetime) -> int:
         """Delete temporary files last written before ``older_than``; return how many."""

@@ -18,6 +18,7 @@ from ci_controller.docker_engine.client import EngineClient
 from ci_controller.local import LocalExecutor
 from ci_controller.settings import ControllerSettings, JobDefaults, RetentionSettings
 from ci_controller.signals import DatagramSignals
+from ci_controller.snapshots import SnapshotSettings
 from ci_controller.standby import StandbySettings
 from ci_persistence.data_directory import DataDirectory
 from ci_persistence.errors import translated
@@ -32,6 +33,7 @@ from ci_server.parts import Parts
 from ci_server.settings import Settings, is_loopback
 from ci_server.shutdown import Shutdown
 from ci_server.submissions import Submissions
+from ci_server.trees import Trees
 
 LOCAL_WARNING = (
     "NO CONTAINER ENGINE: jobs run as plain processes of this user, with all of its rights. "
@@ -162,6 +164,11 @@ def controller_settings(settings: Settings) -> ControllerSettings:
             keep_log_bytes=settings.keep_logs_bytes,
             keep_at_least=settings.keep_at_least,
         ),
+        snapshots=SnapshotSettings(
+            budget=settings.snapshot_bytes, max_age=settings.snapshot_max_age
+        ),
+        blob_bytes=settings.blob_bytes,
+        blob_age=settings.blob_age,
     )
     return replace(chosen, max_running=settings.max_running) if settings.max_running else chosen
 
@@ -192,14 +199,16 @@ def build_submissions(
         max_unpacked_bytes=settings.max_unpacked_bytes,
         max_ratio=settings.max_ratio,
     )
+    clock = SystemClock()
     return Submissions(
         repository=repository,
         signals=signals,
-        clock=SystemClock(),
+        clock=clock,
         limits=limits,
         max_upload_bytes=settings.max_upload_bytes,
         max_attempts=settings.max_attempts,
         idle_timeout=settings.upload_idle_timeout,
+        trees=Trees(repository, clock, limits) if settings.blob_bytes else None,
     )
 
 

@@ -28,6 +28,7 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         errors.AmbiguousJob.code: HTTPStatus.CONFLICT,
         # The draft of the Idempotency-Key header asks for 422 when the content differs.
         errors.IdempotencyConflict.code: HTTPStatus.UNPROCESSABLE_ENTITY,
+        errors.BlobsMissing.code: HTTPStatus.CONFLICT,
         errors.StorageFull.code: HTTPStatus.INSUFFICIENT_STORAGE,
         errors.StorageBusy.code: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.DatabaseUnusable.code: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -104,6 +105,7 @@ def _describe(
         request_id=request_id,
         hint=hint,
         instance=instance,
+        missing=error.missing if isinstance(error, errors.BlobsMissing) else None,
     )
     return problem, headers
 

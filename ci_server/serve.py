@@ -1,6 +1,7 @@
 """Running the server as a process, for ``ci serve``."""
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -65,6 +66,9 @@ def _run_one(settings: Settings, bound: socket.socket) -> int:
     app = create_app(settings)
 
     def announce() -> None:
+        # What is loaded by now stays for good. To look through it all for garbage takes
+        # 50 ms, in which nobody is answered.
+        gc.freeze()
         _announce(settings, bound, parts_of(app.state).executor_name)
 
     Server(server_config(app, settings), app, on_ready=announce).run(sockets=[bound])

@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     max_running: int = Field(default=0, ge=0)
     """Jobs that run at once; 0 means one per CPU core, at least two."""
 
-    max_starting: int = Field(default=2, ge=1)
+    max_starting: int = Field(default=8, ge=1)
     """Jobs that are being started at once; the engine gains nothing from more."""
 
     standby_size: int = Field(default=1, ge=0)
@@ -76,6 +76,12 @@ class Settings(BaseSettings):
 
     standby_memory: Bytes = 8 * 1024**3
     """Bytes the memory limits of all standbys may add up to; an idle one takes about 1 MB."""
+
+    snapshot_bytes: Annotated[int, _from_text(parse_bytes), Field(ge=0)] = 10 * 1024**3
+    """Bytes on disk that installed dependencies may take, kept as images; 0 keeps none."""
+
+    snapshot_max_age: Seconds = 7 * 86_400.0
+    """Seconds after which dependencies are installed anew, though nothing was changed."""
 
     reconcile_interval: Seconds = 2.0
     """Seconds between two looks of the controller; it is woken for what is urgent."""
@@ -94,6 +100,13 @@ class Settings(BaseSettings):
 
     max_ratio: int = Field(default=200, gt=1)
     """How many times its packed size a zip may unpack to, once it is more than a few megabytes."""
+
+    blob_bytes: Annotated[int, _from_text(parse_bytes), Field(ge=0)] = 2 * 1024**3
+    """Bytes of uploaded files that are kept, so that a client sends only what changed; 0 for
+    none: every submission is a whole zip then."""
+
+    blob_age: Seconds = 7 * 86_400.0
+    """Seconds after which uploaded files that no job has used since are deleted."""
 
     upload_idle_timeout: Seconds = 60.0
     """Seconds an upload may stand still before it is given up."""

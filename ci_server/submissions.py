@@ -4,19 +4,22 @@ import asyncio
 import hashlib
 import re
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from litestar import Request
 
+from ci_common.blobs import PacksGone
 from ci_common.clock import Clock
-from ci_common.errors import InvalidRequest, StorageFull
+from ci_common.errors import InvalidRequest, StorageBusy, StorageFull
 from ci_common.jobs import Job, JobRepository, NewJob
 from ci_common.project_zip import ZipLimits, check_zip
-from ci_common.recipe import Recipe, detect, wanted_files
+from ci_common.recipe import detect, wanted_files
 from ci_common.signals import QUEUE, Signals
 from ci_common.stash import Upload
+from ci_server.trees import SCOPE_HEADER, Stashed, Trees, scope_of
 from ci_server.uploads import (
     UploadForm,
     announced_size,
@@ -27,6 +30,9 @@ from ci_server.uploads import (
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
+_LOOKS = 3
+"""How often what a manifest names is looked for, while packs are being cleared away."""
+
 _NO_ROOM = "Try again later. On the server: free space, or keep fewer jobs (CI_KEEP_JOBS_FOR)."
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -34,7 +40,7 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submissions:
-    """Takes submissions. ``idle_timeout`` in seconds."""
+    """Takes submissions, manifests too if there are ``trees``. ``idle_timeout`` in seconds."""
 
     repository: JobRepository
     signals: Signals
@@ -43,15 +49,18 @@ class Submissions:
     max_upload_bytes: int
     max_attempts: int
     idle_timeout: float
+    trees: Trees | None = None
 
     async def accept(self, request: Request[Any, Any, Any]) -> Job:
         """Read the request's form and return its job, once that is on disk.
 
         With an idempotency key seen before, the first job is returned. Whatever
-        fails, nothing of the upload is left behind.
+        fails, nothing of the upload is left behind but files that were sent for
+        a manifest and are what they should be.
 
         Raises:
             InvalidRequest: the form, the zip or the project's configuration is wrong.
+            BlobsMissing: it is a manifest, and not all of its files are here.
             UploadTooLarge: it is over the limit.
             UploadAborted: the client went away.
             IdempotencyConflict: the key was used for another submission.
@@ -60,35 +69,56 @@ class Submissions:
         """
         key = idempotency_key(request)
         boundary = boundary_of(request)
-        refuse_too_large(request, self.max_upload_bytes)
+        max_manifest = self.trees.max_manifest_bytes if self.trees else 0
+        announces_manifest = SCOPE_HEADER in request.headers
+        refuse_too_large(request, self.max_upload_bytes, max_manifest * announces_manifest)
         self._require_room(announced_size(request))
-        job_id = str(uuid.uuid4())
         upload = await asyncio.to_thread(self.repository.stash.new_upload)
         try:
-            form = UploadForm(upload, boundary, max_bytes=self.max_upload_bytes)
+            form = UploadForm(
+                upload, boundary, max_bytes=self.max_upload_bytes, max_manifest=max_manifest
+            )
             await receive_form(request, form, idle_timeout=self.idle_timeout)
-            new = await asyncio.to_thread(self._stash, form, upload, job_id, key)
+            if self.trees and form.manifest is not None:
+                return await self._accept_tree(self.trees, request, form, upload, key)
+            job_id = str(uuid.uuid4())
+            stashed = await asyncio.to_thread(self._stash, form, upload, job_id)
         finally:
             upload.discard()
-        return await self._store(new)
+        return await self._store(self._new_job(job_id, stashed, form, key))
 
-    def _stash(self, form: UploadForm, upload: Upload, job_id: str, key: str | None) -> NewJob:
-        command, project = form.command, form.project
+    async def _accept_tree(
+        self,
+        trees: Trees,
+        request: Request[Any, Any, Any],
+        form: UploadForm,
+        upload: Upload,
+        key: str | None,
+    ) -> Job:
+        scope, job_id = scope_of(request), str(uuid.uuid4())
+        command, _ = form.command, form.project  # wrong ones are refused before anything is kept
+        manifest = await asyncio.to_thread(trees.read, form.manifest or b"")
+        if form.has_file:
+            await asyncio.to_thread(form.flush)
+        self._require_room()  # as for a zip
+        if form.has_file:
+            await trees.take_pack(scope, manifest, upload)
+        for _ in range(_LOOKS):
+            with suppress(PacksGone):
+                stashed = await trees.build(scope, manifest, job_id, command)
+                return await self._store(self._new_job(job_id, stashed, form, key))
+        raise StorageBusy("files of the manifest are being cleared away; try again in a moment")
+
+    def _stash(self, form: UploadForm, upload: Upload, job_id: str) -> Stashed:
+        command, _ = form.command, form.project
         form.flush()
         self._require_room()  # many uploads at once may each have fitted
-        recipe = self._examine(upload, command)
-        digest = upload.sha256()
-        return NewJob(
-            id=job_id,
-            recipe=recipe,
-            zip_path=upload.commit(job_id),
-            zip_size=upload.size,
-            zip_sha256=digest,
-            created=self.clock.now(),
-            project=project,
-            max_attempts=self.max_attempts,
-            idempotency_key=key,
-            fingerprint=_fingerprint(digest, command, project),
+        summary = check_zip(upload.path, self.limits, collect=wanted_files)
+        return Stashed(
+            recipe=detect(summary.names, summary.collected, command),
+            path=upload.commit(job_id),
+            size=upload.size,
+            sha256=upload.sha256(),
         )
 
     def _require_room(self, wanted: int = 0) -> None:
@@ -96,9 +126,20 @@ class Submissions:
         if shortage is not None:
             raise StorageFull(f"no job is taken now: {shortage}", hint=_NO_ROOM)
 
-    def _examine(self, upload: Upload, command: tuple[str, ...] | None) -> Recipe:
-        summary = check_zip(upload.path, self.limits, collect=wanted_files)
-        return detect(summary.names, summary.collected, command)
+    def _new_job(self, job_id: str, stashed: Stashed, form: UploadForm, key: str | None) -> NewJob:
+        return NewJob(
+            id=job_id,
+            recipe=stashed.recipe,
+            zip_path=stashed.path,
+            zip_size=stashed.size,
+            zip_sha256=stashed.sha256,
+            created=self.clock.now(),
+            project=form.project,
+            max_attempts=self.max_attempts,
+            idempotency_key=key,
+            fingerprint=_fingerprint(stashed.sha256, form.command, form.project),
+            packs=stashed.packs,
+        )
 
     async def _store(self, new: NewJob) -> Job:
         try:

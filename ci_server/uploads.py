@@ -1,7 +1,7 @@
 """A submission on its way in: a multipart body, taken apart while it arrives.
 
 Memory does not depend on the size of the upload: bytes of the file go to the
-disk in batches, and the other fields have small limits.
+disk in batches, and the other fields have limits.
 """
 
 import asyncio
@@ -36,9 +36,12 @@ LONGEST_PROJECT = 200
 class UploadForm:
     """The fields of a submission: ``file`` goes to an upload, the others are kept as text."""
 
-    def __init__(self, upload: Upload, boundary: bytes, *, max_bytes: int) -> None:
+    def __init__(
+        self, upload: Upload, boundary: bytes, *, max_bytes: int, max_manifest: int = 0
+    ) -> None:
         self._upload = upload
         self._max_bytes = max_bytes
+        self._limits = {**FIELD_LIMITS, "manifest": max_manifest}
         self._received = 0
         self._file_size = 0
         self._pending: list[bytes] = []
@@ -66,7 +69,7 @@ class UploadForm:
 
         """
         self._received += len(data)
-        if self._received > self._max_bytes + FORM_OVERHEAD:
+        if self._received > self._max_bytes + FORM_OVERHEAD + self._limits["manifest"]:
             raise too_large(self._max_bytes)
         try:
             self._parser.write(data)
@@ -92,13 +95,24 @@ class UploadForm:
                 "the multipart body stops before its last boundary",
                 hint="Send the whole form, for example: curl -F file=@project.zip URL",
             )
-        if not self._has_file:
+        if not self._has_file and "manifest" not in self._fields:
             raise InvalidRequest(
                 "the form has no field named file",
                 hint="Send the project's zip as the field file: curl -F file=@project.zip URL",
             )
-        if self._file_size == 0:
+        if self._has_file and self._file_size == 0:
             raise InvalidRequest("the uploaded file is empty", hint="Send a zip of the project.")
+
+    @property
+    def has_file(self) -> bool:
+        """Whether there is a zip, be it of the project or of what a manifest names."""
+        return self._has_file
+
+    @property
+    def manifest(self) -> bytes | None:
+        """The manifest as it was sent, None if there is none."""
+        content = self._fields.get("manifest")
+        return None if content is None else bytes(content)
 
     @property
     def command(self) -> tuple[str, ...] | None:
@@ -168,10 +182,15 @@ class UploadForm:
     def _name_part(self) -> None:
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
         name = options.get(b"name", b"").decode(errors="replace")
-        if name != "file" and name not in FIELD_LIMITS:
+        if name != "file" and name not in self._limits:
             raise InvalidRequest(
                 f"the form has a field {name[:50]!r} that means nothing here",
-                hint="The fields are file, command and project.",
+                hint="The fields are file, manifest, command and project.",
+            )
+        if name == "manifest" and not self._limits[name]:
+            raise InvalidRequest(
+                "this server takes no manifests (CI_BLOB_BYTES=0)",
+                hint="Send the project's zip as the field file.",
             )
         if name in self._fields or (name == "file" and self._has_file):
             raise InvalidRequest(f"the form has the field {name} more than once")
@@ -185,7 +204,7 @@ class UploadForm:
         if self._part != "file":
             field = self._fields[self._part]
             field.extend(data[start:end])
-            if len(field) > FIELD_LIMITS[self._part]:
+            if len(field) > self._limits[self._part]:
                 raise InvalidRequest(f"the field {self._part} is too long")
             return
         self._file_size += end - start
@@ -243,9 +262,11 @@ def boundary_of(request: Request[Any, Any, Any]) -> bytes:
     return boundary
 
 
-def refuse_too_large(request: Request[Any, Any, Any], max_bytes: int) -> None:
+def refuse_too_large(
+    request: Request[Any, Any, Any], max_bytes: int, max_manifest: int = 0
+) -> None:
     """Refuse by the announced length, before anything is read. Raises ``UploadTooLarge``."""
-    if announced_size(request) > max_bytes + FORM_OVERHEAD:
+    if announced_size(request) > max_bytes + FORM_OVERHEAD + max_manifest:
         raise too_large(max_bytes)
 
 

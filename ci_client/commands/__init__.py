@@ -1,1 +1,28 @@
-"""The commands of `ci`, one module each, imported when called."""
+"""One module for each command. Its ``command`` is a ``Line``, or click's own kind."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+COMMANDS = {
+    "submit": "Send a project and watch its tests run.",
+    "wait": "Follow a job to its end; exit with its verdict.",
+    "logs": "Print a job's output.",
+    "status": "Show one job.",
+    "list": "Show the latest jobs.",
+    "cancel": "Stop a job.",
+    "run": "Run a project without a server: one job, and all is gone.",
+    "serve": "Start a server.",
+    "cache": "Show what the server keeps between jobs, or have it give that up.",
+    "doctor": "Check what is needed, and say how to mend what is not right.",
+    "admin": "Back up, restore and check a server's data.",
+    "config": "Show the settings in force.",
+}
+"""Each command and its help in one line, which stands here so that ``--help`` imports none."""
+
+
+def load(name: str) -> Any:  # noqa: ANN401 -- a Line or a click.Command
+    """Return the command of this name, one of ``COMMANDS``; only now is it imported."""
+    return __import__(f"ci_client.commands.{name}", fromlist=["command"]).command

@@ -1,23 +1,18 @@
 """`ci cancel`: stop a job."""
 
-from typing import TYPE_CHECKING
-
-import click
+from __future__ import annotations
 
 from ci_client.exits import Exit
 from ci_client.interrupts import letting_go
-from ci_client.invocation import Invocation
-from ci_client.options import job_argument, pass_invocation
+from ci_client.lines import JOB, Flag, Line
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ci_client.invocation import Invocation
     from ci_client.session import Session
 
 
-@click.command
-@job_argument
-@click.option("--no-wait", is_flag=True, help="Leave once the server has taken the request.")
-@pass_invocation
-def command(invocation: Invocation, job: str, *, no_wait: bool) -> int:
+def cancel(invocation: Invocation, job: str, *, no_wait: bool) -> int:
     """Cancel JOB, and wait until nothing of it runs any more.
 
     JOB is an id, the beginning of one that fits no other, or `last`. A job that
@@ -43,7 +38,12 @@ def command(invocation: Invocation, job: str, *, no_wait: bool) -> int:
     return Exit.PASSED
 
 
-def _wait(server: "Session", job_id: str) -> None:
+command = Line(
+    cancel, JOB, Flag("--no-wait", "no_wait", "Leave once the server has taken the request.")
+)
+
+
+def _wait(server: Session, job_id: str) -> None:
     """Return when the job is cancelled.
 
     Raises:

@@ -4,42 +4,26 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from ci_client.exits import exit_of_result
 from ci_client.interrupts import letting_go
 from ci_client.invocation import Invocation
-from ci_client.options import (
-    CommandAfterDashes,
-    after_dashes,
-    directory_argument,
-    json_option,
-    pass_invocation,
-    passthrough_option,
-    selection_options,
-)
+from ci_client.lines import DIRECTORY, JSON, PASSTHROUGH, SELECTION, Line
 from ci_client.server_parts import needing_server_parts
 
 if TYPE_CHECKING:
+    from ci_client.events import Event
     from ci_client.sending import Project
-    from ci_client.watch import Event, Watch
+    from ci_client.watch import Watch
 
 
-@click.command(cls=CommandAfterDashes)
-@directory_argument
-@json_option
-@selection_options
-@passthrough_option
-@pass_invocation
-def command(
+def run(
     invocation: Invocation,
     /,
-    directory: Path,
+    directory: str,
     *,
+    command: tuple[str, ...],
     as_json: bool,
     passthrough_exit: bool,
     **selected: bool,
@@ -55,7 +39,7 @@ def command(
     from ci_client.watch import Watch
 
     terminal = invocation.terminal
-    project = choose(terminal, directory, SelectOptions(**selected), after_dashes())
+    project = choose(terminal, directory, SelectOptions(**selected), command)
     sent = summary(project.selection)
     watch = Watch(terminal, sent, None, as_json=as_json)
     with letting_go(terminal, lambda: "stopped; the job was ended with its server"):
@@ -63,16 +47,19 @@ def command(
     return exit_of_result(complete, passthrough=passthrough_exit)
 
 
+command = Line(run, DIRECTORY, JSON, *SELECTION, PASSTHROUGH, takes_command=True)
+
+
 def _run(invocation: Invocation, project: "Project", watch: "Watch") -> "Event":
     from ci_client.sending import send
 
     with (
         tempfile.TemporaryDirectory(prefix="ci-run-") as folder,
-        project.pack(invocation.terminal) as archive,
+        project.zip_submission(invocation.terminal.warn) as submission,
         _server(_overrides(folder, invocation)) as url,
-        replace(invocation, server_flag=url, key_flag=None).connect() as server,
+        invocation.towards(url).connect() as server,
     ):
-        complete = send(server, project.submission(archive), watch)
+        complete = send(server, submission, watch)
     watch.conclude(complete, watch.seconds, step="")
     return complete
 
@@ -86,6 +73,8 @@ def _overrides(folder: str, invocation: Invocation) -> dict[str, str]:
         # One job and all is gone: a small disk for temporary files is large enough for it.
         "CI_MIN_FREE_BYTES": "1m",
         "CI_RESERVE_BYTES": "0",
+        # Nobody comes after it who could use what it would take time to keep.
+        "CI_SNAPSHOT_BYTES": "0",
     }
     # The server's log would run between the lines of the job's.
     return (

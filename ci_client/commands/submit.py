@@ -1,43 +1,25 @@
 """`ci submit`: send a project and watch its tests run."""
 
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
-import click
-
-from ci_client.exits import Exit, exit_of_result
 from ci_client.interrupts import letting_go
-from ci_client.invocation import Invocation
-from ci_client.options import (
-    CommandAfterDashes,
-    after_dashes,
-    directory_argument,
-    json_option,
-    pass_invocation,
-    passthrough_option,
-    selection_options,
-)
+from ci_client.lines import DIRECTORY, JSON, PASSTHROUGH, SELECTION, Flag, Line
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ci_client.events import Event
     from ci_client.files import Selection
+    from ci_client.invocation import Invocation
     from ci_client.sending import Project
-    from ci_client.watch import Event, Watch
+    from ci_client.watch import Watch
 
 
-@click.command(cls=CommandAfterDashes)
-@directory_argument
-@click.option("--async", "detached", is_flag=True, help="Print the job's id and leave.")
-@json_option
-@click.option("--dry-run", is_flag=True, help="List what would be sent, and send nothing.")
-@selection_options
-@passthrough_option
-@pass_invocation
-def command(
+def submit(
     invocation: Invocation,
     /,
-    directory: Path,
+    directory: str,
     *,
+    command: tuple[str, ...],
     detached: bool,
     as_json: bool,
     dry_run: bool,
@@ -61,38 +43,62 @@ def command(
 
     invocation = invocation.inside(directory)
     terminal = invocation.terminal
-    project = choose(terminal, directory, SelectOptions(**selected), after_dashes())
+    project = choose(terminal, directory, SelectOptions(**selected), command)
     if dry_run:
         return _list(invocation, project.selection, as_json=as_json)
     sent = summary(project.selection)
     watch = Watch(terminal, sent, invocation.way_back_to, as_json=as_json)
     with letting_go(terminal, lambda: _parting(invocation, project, watch)):
         complete = _send(invocation, project, watch, detached=detached)
+    from ci_client.exits import Exit, exit_of_result
+
     return exit_of_result(complete, passthrough=passthrough_exit) if complete else Exit.PASSED
 
 
+command = Line(
+    submit,
+    DIRECTORY,
+    Flag("--async", "detached", "Print the job's id and leave."),
+    JSON,
+    Flag("--dry-run", "dry_run", "List what would be sent, and send nothing."),
+    *SELECTION,
+    PASSTHROUGH,
+    takes_command=True,
+)
+
+
 def _send(
-    invocation: Invocation, project: "Project", watch: "Watch", *, detached: bool
-) -> "Event | None":
+    invocation: Invocation, project: Project, watch: Watch, *, detached: bool
+) -> Event | None:
     """Submit; return how the job ended, None if that is not waited for."""
     from ci_client.sending import send
-    from ci_client.verdict import next_step
 
-    with project.pack(invocation.terminal) as archive, invocation.connect() as server:
-        submission = project.submission(archive)
+    with (
+        invocation.connect() as server,
+        project.submission(server, invocation.environ, invocation.terminal.warn) as submission,
+    ):
         if not detached:
             complete = send(server, submission, watch)
+            from ci_client.verdict import next_step
+
             step = next_step(complete, watch.job_id or "", invocation.again)
             watch.conclude(complete, watch.seconds, step)
             return complete
         job_id = server.submit(submission)
         watch.begin(job_id)
-        answer = {"type": "job_id", "job_id": job_id}
-        invocation.terminal.data((json.dumps(answer) if watch.as_json else job_id) + "\n")
+        invocation.terminal.data(_answer(job_id, as_json=watch.as_json))
         return None
 
 
-def _parting(invocation: Invocation, project: "Project", watch: "Watch") -> str:
+def _answer(job_id: str, *, as_json: bool) -> str:
+    if not as_json:
+        return f"{job_id}\n"
+    import json
+
+    return json.dumps({"type": "job_id", "job_id": job_id}) + "\n"
+
+
+def _parting(invocation: Invocation, project: Project, watch: Watch) -> str:
     """Return what Ctrl-C has left behind."""
     if watch.way_back:
         stop = invocation.again("cancel", watch.job_id or "")
@@ -103,7 +109,10 @@ def _parting(invocation: Invocation, project: "Project", watch: "Watch") -> str:
     return "stopped; nothing was submitted"
 
 
-def _list(invocation: Invocation, selection: "Selection", *, as_json: bool) -> int:
+def _list(invocation: Invocation, selection: Selection, *, as_json: bool) -> int:
+    import json
+
+    from ci_client.exits import Exit
     from ci_client.files import summary
     from ci_client.terminal import printable
 

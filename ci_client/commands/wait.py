@@ -1,25 +1,18 @@
 """`ci wait`: follow a job to its end."""
 
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
-import click
-
-from ci_client.exits import exit_of_result
 from ci_client.interrupts import letting_go
-from ci_client.invocation import Invocation
-from ci_client.options import job_argument, json_option, pass_invocation, passthrough_option
+from ci_client.lines import JOB, JSON, PASSTHROUGH, Flag, Line
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ci_client.watch import Event, Watch
+    from ci_client.events import Event
+    from ci_client.invocation import Invocation
+    from ci_client.watch import Watch
 
 
-@click.command
-@job_argument
-@click.option("--all", "from_beginning", is_flag=True, help="Show its output from the beginning.")
-@json_option
-@passthrough_option
-@pass_invocation
-def command(
+def wait(
     invocation: Invocation,
     job: str,
     *,
@@ -37,10 +30,21 @@ def command(
     watch = Watch(invocation.terminal, "", invocation.way_back_to, as_json=as_json)
     with letting_go(invocation.terminal, lambda: f"left; {watch.way_back or 'nothing changed'}"):
         complete = _follow(invocation, job, watch, from_beginning=from_beginning)
+    from ci_client.exits import exit_of_result
+
     return exit_of_result(complete, passthrough=passthrough_exit)
 
 
-def _follow(invocation: Invocation, job: str, watch: "Watch", *, from_beginning: bool) -> "Event":
+command = Line(
+    wait,
+    JOB,
+    Flag("--all", "from_beginning", "Show its output from the beginning."),
+    JSON,
+    PASSTHROUGH,
+)
+
+
+def _follow(invocation: Invocation, job: str, watch: Watch, *, from_beginning: bool) -> Event:
     from ci_client.verdict import next_step, seconds_of
 
     with invocation.connect() as server:

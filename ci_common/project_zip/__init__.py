@@ -11,8 +11,14 @@ read a zip, for the check and for the feed alike: what was checked and what is
 fed cannot be two different readings of the same bytes.
 """
 
-from ci_common.project_zip.archive import Archive
-from ci_common.project_zip.check import ZipSummary, check_zip, read_files
+from ci_common.project_zip.archive import Archive, ProjectFiles
+from ci_common.project_zip.check import (
+    ZipSummary,
+    check_size,
+    check_zip,
+    collect_files,
+    read_files,
+)
 from ci_common.project_zip.directory import Entry, EntryKind
 from ci_common.project_zip.limits import UNLIMITED, ZipLimits
 
@@ -21,8 +27,11 @@ __all__ = [
     "Archive",
     "Entry",
     "EntryKind",
+    "ProjectFiles",
     "ZipLimits",
     "ZipSummary",
+    "check_size",
     "check_zip",
+    "collect_files",
     "read_files",
 ]

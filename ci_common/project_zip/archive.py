@@ -1,7 +1,7 @@
 """A project's zip, open for reading."""
 
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, Protocol
 
 from ci_common.errors import InvalidArchive
 from ci_common.project_zip.content import HEADER_BYTES, overlapping, read_content
@@ -10,6 +10,29 @@ from ci_common.project_zip.end_record import locate_directory
 from ci_common.project_zip.limits import ZipLimits
 from ci_common.project_zip.names import quoted
 from ci_common.project_zip.tree import MAX_TARGET_BYTES, Tree
+
+
+class ProjectFiles(Protocol):
+    """A project's files, open for reading, however they are kept."""
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """Everything, in the order in which it is best read."""
+        ...
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """The paths of files and links."""
+        ...
+
+    @property
+    def tree(self) -> Tree:
+        """What the entries make together."""
+        ...
+
+    def content(self, entry: Entry) -> Iterator[bytes]:
+        """Yield the content of one of ``entries``. Raises ``InvalidArchive``, ``OSError``."""
+        ...
 
 
 class Archive:

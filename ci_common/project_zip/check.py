@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ci_common.errors import InvalidArchive
-from ci_common.project_zip.archive import Archive
+from ci_common.project_zip.archive import Archive, ProjectFiles
 from ci_common.project_zip.directory import Entry, EntryKind
 from ci_common.project_zip.limits import UNLIMITED, ZipLimits
 
@@ -57,13 +57,20 @@ def check_zip(
     """
     with _opened(file) as stream:
         archive = Archive(stream, limits)
-        # This bounds the real bytes too: inflating stops where an entry exceeds what it declares.
-        if sum(entry.size for entry in archive.entries) > limits.allowance(archive.file_size):
-            raise _too_large(archive, limits)
+        check_size(archive, limits)
         collector = _Collector(archive, limits, collect(archive.paths) if collect else ())
         unpacked = sum(len(piece) for e in archive.entries for piece in collector.passing(e))
         _check_files(archive)
         return ZipSummary(len(archive.paths), unpacked, archive.paths, collector.result())
+
+
+def check_size(archive: Archive, limits: ZipLimits) -> None:
+    """Refuse a zip that unpacks to too much. Raises ``InvalidArchive``.
+
+    This bounds the real bytes too: inflating stops where an entry exceeds what it declares.
+    """
+    if sum(entry.size for entry in archive.entries) > limits.allowance(archive.file_size):
+        raise _too_large(archive, limits)
 
 
 def read_files(file: ZipFile, names: Collection[str], *, max_bytes_each: int) -> dict[str, bytes]:
@@ -82,19 +89,34 @@ def read_files(file: ZipFile, names: Collection[str], *, max_bytes_each: int) ->
         max_collected_bytes=max_bytes_each * len(names),
     )
     with _opened(file) as stream:
-        archive = Archive(stream, limits)
-        collector = _Collector(archive, limits, names)
-        for entry in archive.entries:
-            if entry.path in collector.sources:
-                for _ in collector.passing(entry):
-                    pass
-        return collector.result()
+        return collect_files(Archive(stream, limits), names, limits)
+
+
+def collect_files(
+    files: ProjectFiles, names: Collection[str], limits: ZipLimits
+) -> dict[str, bytes]:
+    """Return the contents of those of ``names`` that are files within the limits for collecting.
+
+    A symbolic link counts as the file it leads to. The first names come first
+    where there is no room for all.
+
+    Raises:
+        InvalidArchive: one of these files is damaged.
+        OSError: it cannot be read.
+
+    """
+    collector = _Collector(files, limits, names)
+    for entry in files.entries:
+        if entry.path in collector.sources:
+            for _ in collector.passing(entry):
+                pass
+    return collector.result()
 
 
 class _Collector:
     """Keeps the content of wanted files as it passes by."""
 
-    def __init__(self, archive: Archive, limits: ZipLimits, names: Iterable[str]) -> None:
+    def __init__(self, archive: ProjectFiles, limits: ZipLimits, names: Iterable[str]) -> None:
         self._archive = archive
         self._named: dict[str, str] = {}
         self.sources: set[str] = set()

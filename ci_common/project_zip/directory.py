@@ -35,7 +35,7 @@ _SPECIAL = {
     stat.S_IFSOCK: "a socket",
 }
 _DAY = 86_400
-_EARLIEST = 315_619_200
+EARLIEST = 315_619_200
 """1980-01-02 in UTC, seconds since 1970: before it, a wheel cannot hold the file anywhere."""
 
 _DAMAGED = "Make the zip again and send it again."
@@ -111,7 +111,7 @@ def _read_entry(table: bytes, at: int) -> tuple[Entry, int]:
     kind = _kind(name, attributes >> 16)
     if size and kind is EntryKind.FOLDER:
         raise InvalidArchive(f"{quoted(name)} is a folder, yet has content", hint=_DAMAGED)
-    mode = _permissions(kind, attributes >> 16)
+    mode = permissions(kind, attributes >> 16)
     modified = _modified(dos_date, dos_time)
     path = clean_path(name)
     entry = Entry(path, kind, mode, modified, method, crc, packed, size, offset, raw_name)
@@ -192,7 +192,8 @@ def _kind(name: str, unix_mode: int) -> EntryKind:
     return EntryKind.LINK if kind == stat.S_IFLNK else EntryKind.FILE
 
 
-def _permissions(kind: EntryKind, unix_mode: int) -> int:
+def permissions(kind: EntryKind, unix_mode: int) -> int:
+    """Return the permission bits to set; ``unix_mode`` 0 says nothing of them."""
     # Zips from Windows say nothing of permissions.
     if kind is EntryKind.FOLDER:
         return (unix_mode & 0o755 or 0o755) | 0o700
@@ -212,7 +213,7 @@ def _midnight(dos_date: int) -> int:
 def _modified(dos_date: int, dos_time: int) -> int:
     """Return a DOS date and time as seconds since 1970, read as UTC; never before 1980-01-02."""
     seconds = (dos_time >> 11) * 3600 + (dos_time >> 5 & 63) * 60 + (dos_time & 31) * 2
-    return max(_EARLIEST, _midnight(dos_date) + seconds % _DAY)
+    return max(EARLIEST, _midnight(dos_date) + seconds % _DAY)
 
 
 def _damaged() -> InvalidArchive:

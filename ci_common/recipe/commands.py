@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ci_common.recipe.listing import ProjectFiles
@@ -10,7 +10,7 @@ from ci_common.recipe.project import Project
 from ci_common.recipe.requirement import parse_requirement
 from ci_common.recipe.requirement_files import RequirementsFile
 from ci_common.recipe.resolve import Resolved
-from ci_common.recipe.toml import table
+from ci_common.recipe.toml import Table, lenient_toml, table
 from ci_common.recipe.versions import version_commands
 
 EDITABLE_BACKENDS = {
@@ -45,10 +45,11 @@ def plan_installation(resolved: Resolved, project: Project, files: ProjectFiles)
     late = [file for file in chosen if not file.self_contained]
     constraints = list(resolved.constraints.values())
     commands = _dependency_commands(resolved, early, constraints)
-    reads = _reads([*early, *constraints])
+    settings_file, settings = _uv_settings(project, files)
+    reads = (*_reads([*early, *constraints]), *settings_file)
     local = _local_commands(resolved, late, constraints)
     install = _install_project(resolved, project, files)
-    if not all(file.self_contained for file in constraints):
+    if not all(file.self_contained for file in constraints) or _leads_into_project(settings):
         return Installation((), (), (*commands, *local, *install))
     if not (local or install) and commands == ("ci_pip install pytest",):
         commands = ("ci_need pytest",)
@@ -65,6 +66,33 @@ def _outermost(files: Iterable[RequirementsFile]) -> list[RequirementsFile]:
 
 def _reads(files: Iterable[RequirementsFile]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for file in files for name in file.reads))
+
+
+def _uv_settings(project: Project, files: ProjectFiles) -> tuple[tuple[str, ...], Table]:
+    """Return the file that uv takes its settings from by itself, if there is one, and those."""
+    if "uv.toml" in files.names:
+        return ("uv.toml",), lenient_toml(files.text("uv.toml"))
+    settings = table(project.pyproject, "tool", "uv")
+    return (("pyproject.toml",) if settings else ()), settings
+
+
+def _leads_into_project(settings: Table) -> bool:
+    """Whether uv is told to look for packages in a folder of the project's own."""
+    pip = table(settings, "pip")
+    keys = ("index", "index-url", "extra-index-url", "find-links")
+    places = [value for each in (settings, pip) for key in keys if (value := each.get(key))]
+    return any("://" not in place or "file:" in place for place in _texts(places))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield where packages are, of what uv's settings say in several ways."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts(value.get("url"))
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
 
 
 def _dependency_commands(

@@ -23,6 +23,7 @@ _KNOWN = (
     ".pytest.ini",
     "pytest.toml",
     "hatch.toml",
+    "uv.toml",
     "Pipfile",
     "PKG-INFO",
 )
@@ -30,6 +31,8 @@ _MARKERS = frozenset(_KNOWN) | {"requirements.txt", "conftest.py", "manage.py"}
 _REQUIREMENTS = re.compile(
     r"(?:.*[-_.])?(?:requirements?|reqs?|constraints?)(?:[-_.].*)?\.(?:txt|in)"
 )
+# Tells nearly every file of a large project to be of no interest, for a hundredth of the time.
+_ENDINGS = (".txt", ".in", *(name.lower() for name in _KNOWN))
 _FOLDERS = frozenset({"requirements", "requirement", "reqs"})
 _NOT_A_PROJECT = frozenset({"docs", "lib", "src", "test", "testing", "tests"}) | _FOLDERS
 
@@ -62,7 +65,7 @@ def wanted_files(names: Iterable[str]) -> tuple[str, ...]:
     inside = {
         name: PurePosixPath(name.removeprefix(prefix))
         for name in names
-        if name.startswith(prefix) and not name.endswith("/")
+        if name.startswith(prefix) and name.lower().endswith(_ENDINGS)
     }
     wanted = [name for name, path in inside.items() if _is_wanted(path)]
     wanted.sort(key=lambda name: _importance(inside[name]))
@@ -125,9 +128,14 @@ def open_project(names: Collection[str], files: Mapping[str, bytes], root: str) 
         for name, data in files.items()
         if name.startswith(prefix)
     }
-    every = frozenset(name for name in (*inside, *contents) if PurePosixPath(name).name)
+    every = frozenset(
+        name for name in (*inside, *contents) if name.strip("./") or PurePosixPath(name).name
+    )
     contents = {name: data for name, data in contents.items() if name in every}
-    folders = frozenset(str(parent) for name in every for parent in PurePosixPath(name).parents)
+    # Many files share a folder: each is looked at once.
+    direct = {name.rstrip("/").rpartition("/")[0] for name in every}
+    above = [PurePosixPath(folder) for folder in direct]
+    folders = frozenset(str(folder) for path in above for folder in (path, *path.parents))
     return ProjectFiles(every, contents, folders)
 
 

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ci_common.recipe.listing import ProjectFiles
-from ci_common.recipe.requirement import is_local, plain_path
+from ci_common.recipe.requirement import is_local, parse_requirement, plain_path
 
 MAX_FILES = 32
 """Files one file may include, directly or not; beyond that it is not followed."""
 
 _INCLUDE = re.compile(r"(?:-r|-c|--requirement|--constraint)[\s=]*(?P<path>\S+)")
 _EDITABLE = re.compile(r"(?:-e|--editable)[\s=]*(?P<target>.*)")
+_PLACE = re.compile(r"(?:-f|--find-links|-i|--index-url|--extra-index-url)[\s=]*(?P<place>\S+)")
+_ARCHIVE = re.compile(r"\S+\.(?:whl|zip|tar\.\w+|tgz|tbz|txz)(?:\s.*)?", re.IGNORECASE)
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 
 
@@ -84,12 +86,20 @@ class _Reading:
 
     def _take(self, line: str) -> None:
         self.hashed |= "--hash" in line or line.startswith("--require-hashes")
-        if editable := _EDITABLE.match(line):
-            self.self_contained &= "://" in editable["target"]
+        if found := _EDITABLE.match(line) or _PLACE.match(line):
+            self.self_contained &= _is_elsewhere(found[1])
         elif is_local(line):
             self.self_contained = False
         elif not line.startswith("-"):
-            self.requirements.append(line.partition(" --")[0].strip())
+            requirement = line.partition(" --")[0].strip()
+            self.requirements.append(requirement)
+            # What is neither a name nor an address is a path, as far as pip is concerned.
+            named = parse_requirement(requirement) and not _ARCHIVE.fullmatch(requirement)
+            self.self_contained &= bool(named) or _is_elsewhere(requirement)
+
+
+def _is_elsewhere(address: str) -> bool:
+    return "://" in address and not address.lower().startswith("file:")
 
 
 def _logical_lines(text: str) -> list[str]:

@@ -5,9 +5,10 @@ as long as it needs it.
 """
 
 import io
+import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
@@ -81,6 +82,12 @@ class EngineClient(docker.APIClient):
     def open_logs(self, name: str, **params: int | str) -> requests.Response:
         """Open a container's log as the engine keeps it; return the open response."""
         url = self._container_url(name, "logs")
+        return _checked(self.get(url, params=params, stream=True))
+
+    def open_events(self, filters: Mapping[str, Sequence[str]]) -> requests.Response:
+        """Open the engine's events from now on, a line of JSON each; return the open response."""
+        url = f"{self.base_url}/v{self.api_version}/events"
+        params = {"filters": json.dumps(filters)}
         return _checked(self.get(url, params=params, stream=True))
 
     def _ask_version(self) -> str:

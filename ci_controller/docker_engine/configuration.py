@@ -5,17 +5,11 @@ from typing import Any
 
 from ci_common.errors import ContainerFailed
 from ci_common.executor import ContainerSpec
+from ci_controller.docker_engine.feed_command import FEED_COMMAND
 
 NAMESPACE = "ci.namespace"
 ROLE = "ci.role"
 KEY = "ci.key"
-
-FEED_COMMAND = (
-    "{ mkdir -p /ci && cd /ci; } 2>/dev/null || { mkdir -p /tmp/ci && cd /tmp/ci; } && "
-    "tar xof - && exec sh job.sh"
-)
-"""Waits for the project on standard input. A user other than root may not make ``/ci``;
-``o`` keeps the files its own, as there is no capability to give them away."""
 
 _CPU_PERIOD = 100_000
 _LOWEST_QUOTA = 1_000
@@ -54,7 +48,7 @@ def container_config(
         "User": spec.user or "",
         "WorkingDir": "/",
         "OpenStdin": True,
-        "StdinOnce": True,
+        "StdinOnce": False,
         "AttachStdin": True,
         "AttachStdout": True,
         "AttachStderr": True,

@@ -65,7 +65,7 @@ class Launcher:
         try:
             await self._create_and_start(name, spec)
         except _ImageAbsent:
-            await self._pull(spec.image)
+            await self.pull(spec.image)
             await self._create_and_start(name, spec)
         except _NetworkAbsent:
             await self._forget(name)
@@ -93,25 +93,30 @@ class Launcher:
         role = "standby" if self._names.is_standby(name) else "job"
         marks = labels(self._names.prefix, role, spec.key)
         config = container_config(spec, labels=marks, network=network)
-        await self._calls.call(self._creation(name, config), f"create {name}")
-        await self._calls.call(self._start(name, network), f"start {name}")
+        startable = await self._calls.call(self._creation(name, config), f"create {name}")
+        if startable:
+            await self._calls.call(self._start(name, network), f"start {name}")
 
-    def _creation(self, name: str, config: dict[str, Any]) -> Callable[[EngineClient], None]:
-        def create(client: EngineClient) -> None:
+    def _creation(self, name: str, config: dict[str, Any]) -> Callable[[EngineClient], bool]:
+        def create(client: EngineClient) -> bool:
+            """Return whether the container, made now or found, was never started."""
             deadline = time.monotonic() + _NAME_PATIENCE
-            while not (_created(client, name, config) or self._is_there(client, name)):
+            while not _created(client, name, config):
+                status = self._status(client, name)
+                if status is not None:
+                    return status == "created"
                 # Somebody is creating or removing it at this moment.
                 if time.monotonic() > deadline:
                     raise ContainerFailed(f"the name {name} is taken by no container")
                 time.sleep(_NAME_PAUSE)
+            return True
 
         return create
 
     def _start(self, name: str, network: str) -> Callable[[EngineClient], None]:
         def start(client: EngineClient) -> None:
             try:
-                if client.inspect_container(name)["State"]["Status"] == "created":
-                    client.start(name)
+                client.start(name)
             except APIError as error:
                 text = explanation(error)
                 if network in text and "not found" in text:
@@ -122,19 +127,20 @@ class Launcher:
 
         return start
 
-    def _is_there(self, client: EngineClient, name: str) -> bool:
+    def _status(self, client: EngineClient, name: str) -> str | None:
+        """Return the engine's word for what a container is doing, None if there is none."""
         try:
             found = client.inspect_container(name)
         except NotFound:
-            return False
+            return None
         if not is_ours(found["Config"].get("Labels"), self._names.prefix):
             raise ContainerFailed(
                 f"a container named {name!r} exists that is not this server's",
                 hint=f"Remove it (`docker rm -f {name}`) or set another CI_CONTAINER_PREFIX.",
             )
-        return True
+        return str(found["State"]["Status"])
 
-    async def _pull(self, image: str) -> None:
+    async def pull(self, image: str) -> None:
         """Pull an image, or wait with whoever is pulling it already."""
         pulling = self._pulls.get(image)
         if pulling is None:

@@ -104,11 +104,11 @@ class InputStream(_Stream):
         return self._socket.send(data[:_SEND_SIZE])
 
     def finish(self) -> None:
-        """Let the reader see the end of the input."""
+        """Say that nothing more comes, and lose nothing of what is still on its way."""
         # Before the close: closing alone may reset a TCP connection and lose what is on its way.
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
     def cut(self) -> None:
-        """End the input at once, wherever it is."""
+        """Send no more, wherever it is."""
         self.interrupt()

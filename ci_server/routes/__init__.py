@@ -2,6 +2,7 @@
 
 from litestar import Router
 
+from ci_server.routes.cache import list_cache, prune_cache
 from ci_server.routes.health import get_health, get_readiness, get_version
 from ci_server.routes.jobs import cancel_job, get_job, list_jobs
 from ci_server.routes.logs import get_log, head_log
@@ -19,6 +20,8 @@ HANDLERS = (
     head_log,
     get_job,
     list_jobs,
+    list_cache,
+    prune_cache,
     get_health,
     get_readiness,
     get_version,

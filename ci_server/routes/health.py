@@ -35,10 +35,11 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Version(msgspec.Struct, frozen=True):
-    """What runs here."""
+    """What runs here. ``manifests``: whether a submission may be one."""
 
     version: str
     python: str
+    manifests: bool
 
 
 @get("/health", operation_id="get_health", summary="Is the process alive?", tags=["server"])
@@ -79,9 +80,10 @@ async def get_readiness(state: State) -> Response[Readiness]:
 
 
 @get("/version", operation_id="get_version", summary="Which version is this?", tags=["server"])
-async def get_version() -> Version:
+async def get_version(state: State) -> Version:
     """Answer with the version of the server and of its Python."""
-    return Version(__version__, platform.python_version())
+    takes_manifests = parts_of(state).submissions.trees is not None
+    return Version(__version__, platform.python_version(), takes_manifests)
 
 
 async def _database(parts: Parts) -> tuple[QueueCounts | None, str | None]:

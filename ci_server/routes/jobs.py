@@ -10,6 +10,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import PathParameter, QueryParameter
 
 from ci_common.api import JobView, job_view
+from ci_common.jobs import JobStatus
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import OperationAtRoot, problems
 
@@ -37,7 +38,8 @@ async def get_job(state: State, reference: JobReference) -> JobView:
     """Answer with a job's state."""
     repository = parts_of(state).repository
     job = await repository.find(reference)
-    return job_view(job, await repository.queue_position(job.id))
+    queued = job.status is JobStatus.QUEUED
+    return job_view(job, await repository.queue_position(job.id) if queued else None)
 
 
 @get(

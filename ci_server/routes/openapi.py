@@ -16,14 +16,17 @@ from litestar.openapi.spec import (
 
 from ci_common.api import PROBLEM_MEDIA_TYPE, Problem
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
+from ci_server.trees import SCOPE_HEADER
 
 _MEANINGS = {
     400: "The request is not valid; the problem says which part of it.",
     404: "There is no such job.",
-    409: "More than one job id begins like that; or the job's state does not allow this.",
+    409: "More than one job id begins like that; the job's state does not allow this;"
+    " or, to a manifest: files are missing.",
     413: "The upload is larger than this server accepts.",
     416: "No byte of the range exists.",
     422: "The idempotency key was used for a different submission.",
+    502: "The container engine failed; the problem says how.",
     503: "The storage is busy; try again after the seconds of Retry-After.",
     507: "The server has no room for more; try again after the seconds of Retry-After.",
 }
@@ -64,12 +67,29 @@ def _idempotency_key() -> Parameter:
     )
 
 
+def _scope() -> Parameter:
+    return Parameter(
+        name=SCOPE_HEADER,
+        param_in="header",
+        schema=Schema(type=OpenAPIType.STRING, pattern="^[0-9a-f]{64}$"),
+        description="With a manifest: a secret of the client. It can refer only to files that "
+        "were sent with the same one.",
+    )
+
+
 def _form() -> RequestBody:
     fields: dict[str, Reference | Schema] = {
         "file": Schema(
             type=OpenAPIType.STRING,
             content_media_type="application/zip",
-            description="The project as a zip.",
+            description="The project as a zip; with a manifest: a zip of those of its files "
+            "that the server lacks, named by SHA-256. Required unless there is a manifest.",
+        ),
+        "manifest": Schema(
+            type=OpenAPIType.STRING,
+            content_media_type="application/json",
+            description='The project as {"files": [[path, mode, time, size, sha256], …], '
+            '"links": [[path, time, target], …]}, perhaps gzipped.',
         ),
         "command": Schema(
             type=OpenAPIType.STRING,
@@ -80,7 +100,7 @@ def _form() -> RequestBody:
             type=OpenAPIType.STRING, max_length=200, description="A name for lists of jobs."
         ),
     }
-    schema = Schema(type=OpenAPIType.OBJECT, properties=fields, required=["file"])
+    schema = Schema(type=OpenAPIType.OBJECT, properties=fields)
     content = {"multipart/form-data": OpenAPIMediaType(schema=schema)}
     return RequestBody(content=content, required=True)
 
@@ -90,7 +110,7 @@ class SubmitOperation(Operation):
     """An operation that takes a submission's form. The handler reads it as a stream."""
 
     def __post_init__(self) -> None:
-        self.parameters = [*(self.parameters or ()), _idempotency_key()]
+        self.parameters = [*(self.parameters or ()), _idempotency_key(), _scope()]
         self.request_body = _form()
 
 

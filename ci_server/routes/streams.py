@@ -7,7 +7,6 @@ from typing import Annotated
 from litestar import get
 from litestar.datastructures import State
 from litestar.params import HeaderParameter, QueryParameter
-from sse_starlette import EventSourceResponse
 
 from ci_common.errors import InvalidRequest
 from ci_common.events import JobEvent
@@ -47,7 +46,7 @@ async def stream_job(
             name="Last-Event-ID", description="Resume after this event; wins over both."
         ),
     ] = None,
-) -> EventSourceResponse:
+) -> JobStream:
     """Stream a job from where the reader wants it."""
     parts = parts_of(state)
     # A reader that comes back repeats its first URL and adds what it has seen since.
@@ -65,7 +64,7 @@ def watch(
     first: Positioned | None = None,
     only: tuple[type[JobEvent], ...] = (),
     headers: Mapping[str, str] | None = None,
-) -> EventSourceResponse:
+) -> JobStream:
     """Return the stream of a job from ``offset``: ``first``, then its events, or ``only`` some."""
     parts = parts_of(state)
     reader = JobReader(

@@ -4,7 +4,6 @@ from typing import Any
 
 from litestar import Request, Response, post
 from litestar.datastructures import State
-from sse_starlette import EventSourceResponse
 
 from ci_common.api import JobAccepted
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent
@@ -12,9 +11,10 @@ from ci_common.jobs import Job
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import SubmitOperation, event_stream, problems
 from ci_server.routes.streams import watch
+from ci_server.sse import JobStream
 from ci_server.streams import Positioned
 
-_REFUSALS = problems(400, 413, 422, 503, 507)
+_REFUSALS = problems(400, 409, 413, 422, 503, 507)
 
 _REST = "A client that disconnects does not stop its job; `Location` says where to find it."
 
@@ -30,7 +30,7 @@ _REST = "A client that disconnects does not stop its job; `Location` says where 
     operation_class=SubmitOperation,
     responses=event_stream("The log and the verdict.") | _REFUSALS,
 )
-async def submit(request: Request[Any, Any, Any], state: State) -> EventSourceResponse:
+async def submit(request: Request[Any, Any, Any], state: State) -> JobStream:
     """Take a project; stream its log and verdict."""
     job = await parts_of(state).submissions.accept(request)
     return watch(state, job, 0, only=(LogEvent, CompleteEvent), headers=_location(request, job))
@@ -47,7 +47,7 @@ async def submit(request: Request[Any, Any, Any], state: State) -> EventSourceRe
     operation_class=SubmitOperation,
     responses=event_stream("The job's id, its states, its log and the verdict.") | _REFUSALS,
 )
-async def submit_stream(request: Request[Any, Any, Any], state: State) -> EventSourceResponse:
+async def submit_stream(request: Request[Any, Any, Any], state: State) -> JobStream:
     """Take a project; stream its id and all that happens to it."""
     job = await parts_of(state).submissions.accept(request)
     first = Positioned(0, JobIdEvent(job.id))

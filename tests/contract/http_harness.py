@@ -183,6 +183,9 @@ class RunningServer:
     def get(self, path: str, **options) -> httpx2.Response:
         return httpx2.get(self.url + path, timeout=30, **options)
 
+    def delete(self, path: str, **options) -> httpx2.Response:
+        return httpx2.delete(self.url + path, timeout=30, **options)
+
     def submit(self, content: bytes = PROJECT, **options) -> str:
         answer = self.post("/submit-async", content, **options)
         assert answer.status_code == 200, answer.text

@@ -147,7 +147,7 @@ def test_health_readiness_and_version(server):
         "ready": True, "executor": "docker", "leader": True, "queued": 1, "running": 0,
         "problems": {},
     }  # fmt: skip
-    assert set(server.get("/version").json()) == {"version", "python"}
+    assert set(server.get("/version").json()) == {"version", "python", "manifests"}
 
 
 def test_an_engine_that_is_away_is_degraded_and_jobs_are_still_taken(server):
@@ -227,10 +227,11 @@ def test_the_description_names_every_route_and_no_other_host(server):
     assert operations == {
         "submit", "submit_stream", "submit_async", "stream_job", "get_job", "list_jobs",
         "get_log", "head_log", "get_health", "get_readiness", "get_version", "cancel_job",
+        "list_cache", "prune_cache",
     }  # fmt: skip
     form = description["paths"]["/submit"]["post"]["requestBody"]["content"]
     assert set(form["multipart/form-data"]["schema"]["properties"]) == {
-        "file", "command", "project",
+        "file", "manifest", "command", "project",
     }  # fmt: skip
     stream = description["paths"]["/jobs/{reference}/stream"]["get"]["responses"]
     assert "text/event-stream" in stream["200"]["content"]

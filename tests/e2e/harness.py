@@ -233,10 +233,15 @@ class Engine:
     def go(self, job_id: str) -> None:
         """Let a job go on that waits for ``/tmp/go``."""
         code, output = self.of(job_id).exec_run(["touch", "/tmp/go"])
-        assert code == 0, output
+        # A job that ends at once takes whoever let it go with it: killed, but not before.
+        assert code in {0, 137}, output
 
     def networks(self) -> list:
         return self.client.networks.list(filters={"label": f"ci.namespace={self.namespace}"})
+
+    def snapshots(self) -> list:
+        """Return the images that installed dependencies are kept in."""
+        return self.client.images.list(filters={"label": f"ci.namespace={self.namespace}"})
 
     def clear(self) -> None:
         """Remove what the servers left, when none of them lives any more."""
@@ -247,6 +252,8 @@ class Engine:
         eventually(lambda: not self.everything(), what="containers removed")
         for network in self.networks():
             network.remove()
+        for image in self.snapshots():
+            self.client.images.remove(image.id, force=True)
 
     def close(self) -> None:
         self.client.close()

@@ -9,7 +9,7 @@ engine. Nothing here waits for time, except ``wait_exit`` for its own timeout.
 import asyncio
 import io
 import tarfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Self
@@ -23,8 +23,10 @@ from ci_common.executor import (
     EngineInfo,
     ObservedContainer,
     OutputSink,
+    SizedTar,
 )
 from ci_controller.container_names import ContainerNames
+from tests.fakes.snapshots import FakeImages, FakeSnapshots
 
 
 def pass_at_once(container: "FakeContainer") -> None:
@@ -45,6 +47,7 @@ class FakeContainer:
         self.name = name
         self.namespace = namespace
         self.spec = spec
+        self.image_id = spec.image
         self.created_at = datetime(2026, 1, 1, tzinfo=UTC)
         self.state = ContainerState.RUNNING
         self.output = bytearray()
@@ -97,6 +100,7 @@ class FakeEngine:
     launch_error: str | None = None
     cut_feed_at: int | None = None
     containers: dict[str, FakeContainer] = field(default_factory=dict)
+    images: FakeImages = field(default_factory=FakeImages)
     calls: list[tuple[str, str]] = field(default_factory=list)
     _holds: dict[str, asyncio.Event] = field(default_factory=dict)
     _called: dict[str, asyncio.Event] = field(default_factory=dict)
@@ -124,6 +128,10 @@ class FakeEngine:
         await asyncio.sleep(0)
         if not self.available:
             raise EngineUnavailable("The engine does not answer.")
+
+    def require_image(self, image: str) -> None:
+        if image in self.missing_images:
+            raise ImageMissing(f"the image {image!r} is not there")
 
     def find(self, name: str) -> FakeContainer:
         if name not in self.containers:
@@ -170,6 +178,7 @@ class FakeExecutor:
         self.engine = engine or FakeEngine()
         self._names = ContainerNames(prefix)
         self._pumps: list[FakePump] = []
+        self.snapshots = FakeSnapshots(self.engine, prefix)
 
     @classmethod
     def of(cls, on_fed: Callable[[FakeContainer], None]) -> Self:
@@ -205,6 +214,11 @@ class FakeExecutor:
         container = self.engine.containers.get(standby)
         if container is None or container.ended is not None:
             return False
+        try:
+            if container.image_id != self._image_id(spec.image):
+                return False
+        except ImageMissing:
+            return False
         container.name = name
         self.engine.containers[name] = self.engine.containers.pop(standby)
         return True
@@ -213,13 +227,14 @@ class FakeExecutor:
         await self.engine.enter("launch", name)
         if name in self.engine.containers:
             return
-        if spec.image in self.engine.missing_images:
-            raise ImageMissing(f"the image {spec.image!r} is not there")
+        self.engine.require_image(spec.image)
         if self.engine.launch_error is not None:
             raise ContainerFailed(self.engine.launch_error)
-        self.engine.containers[name] = FakeContainer(name, self._names.prefix, spec)
+        container = FakeContainer(name, self._names.prefix, spec)
+        container.image_id = self._image_id(spec.image)
+        self.engine.containers[name] = container
 
-    async def feed(self, name: str, tar: Iterable[bytes], sink: OutputSink) -> FakePump:
+    async def feed(self, name: str, tar: SizedTar, sink: OutputSink) -> FakePump:
         await self.engine.enter("feed", name)
         container = self.engine.find(name)
         if container.ended is not None:
@@ -228,7 +243,6 @@ class FakeExecutor:
         try:
             await self._send(container, tar)
         except BaseException:
-            container.exit(2)
             await pump.close()
             raise
         return pump
@@ -276,8 +290,10 @@ class FakeExecutor:
     async def purge(self) -> None:
         for container in await self.observe():
             await self.remove(container.name)
+        for snapshot in await self.snapshots.all():
+            await self.snapshots.remove(snapshot)
 
-    async def _send(self, container: FakeContainer, tar: Iterable[bytes]) -> None:
+    async def _send(self, container: FakeContainer, tar: SizedTar) -> None:
         sent = bytearray()
         for chunk in tar:
             sent += chunk
@@ -287,12 +303,23 @@ class FakeExecutor:
             await asyncio.sleep(0)
             if container.ended is not None:
                 raise ContainerGone(f"{container.name} ended before it had taken its project")
+        assert len(sent) == tar.size, "a tar is as long as it says"
         container.files = _unpack(bytes(sent))
         container.fed = FED_MARKER in container.files
         if container.fed:
             self.engine.on_fed(container)
         else:
             container.exit(125)
+
+    def _image_id(self, image: str) -> str:
+        """Return what a name means now, a snapshot's too."""
+        for namespace, snapshot in self.engine.images.snapshots:
+            of_it = FakeSnapshots(self.engine, namespace).image_of(snapshot.key)
+            if snapshot.current and of_it == image:
+                return snapshot.id
+        if image.startswith("snapshot:"):
+            raise ImageMissing(f"the image {image!r} is not there")
+        return self.engine.images.ids.get(image, image)
 
     def _pump(self, container: FakeContainer, sink: OutputSink, skip: int) -> FakePump:
         pump = FakePump(container, sink, skip)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
 from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
 from ci_common.jobs import (
@@ -22,12 +23,15 @@ from ci_common.jobs import (
 )
 from ci_common.logs import LogStore
 from ci_common.recipe import Recipe
+from ci_common.snapshots import SnapshotStore
 from ci_common.space import Space
 from ci_common.stash import Stash
 from ci_persistence.logs import FileLogStore
 from ci_persistence.space import DiskSpace
 from ci_persistence.stash import FileStash
+from tests.fakes.blobs import InMemoryBlobStore
 from tests.fakes.clock import FakeClock
+from tests.fakes.snapshots import InMemorySnapshotStore
 
 LONGEST_HOLD = timedelta(minutes=10)
 
@@ -52,14 +56,19 @@ class InMemoryJobRepository:
     stash: Stash
     logs: LogStore
     space: Space
+    snapshots: SnapshotStore
+    blobs: BlobStore
 
     def __init__(self, data_dir: Path, *, max_log_bytes: int = 10_000_000) -> None:
         self.data_dir = data_dir
         self.stash = FileStash(data_dir / "stash", data_dir / "tmp")
+        self.snapshots = InMemorySnapshotStore()
         self.logs = FileLogStore(data_dir / "logs", limit=max_log_bytes)
         self.space = DiskSpace((data_dir,))
+        self.blobs = InMemoryBlobStore(self._held_packs)
         self._jobs: dict[str, Job] = {}
         self._ended: dict[str, Moment] = {}
+        self._packs: dict[str, frozenset[int]] = {}
         self._keys: dict[str, tuple[str, str]] = {}
         self._last_seq = 0
 
@@ -77,6 +86,8 @@ class InMemoryJobRepository:
             return self._jobs[job_id], False
         if new.id in self._jobs:
             raise ValueError(f"the id {new.id} is taken")
+        self.blobs.hold(new.packs, new.created.wall)
+        self._packs[new.id] = new.packs
         self._last_seq += 1
         job = Job(
             id=new.id,
@@ -140,6 +151,7 @@ class InMemoryJobRepository:
             attempt,
             Change.CLAIM,
             attempt=attempt + 1,
+            preparing=None,
             container=None,
             fed=False,
             stop_reason=None,
@@ -147,6 +159,9 @@ class InMemoryJobRepository:
             started=now,
         )
         return self._jobs[job_id] if claimed else None
+
+    async def record_preparing(self, job_id: str, *, attempt: int, key: str, log_base: int) -> bool:
+        return self._note(job_id, attempt, preparing=key, log_base=log_base)
 
     async def record_container(
         self, job_id: str, *, attempt: int, container: str, log_base: int
@@ -219,6 +234,10 @@ class InMemoryJobRepository:
             reason = job.stop_reason or EndReason.CANCELLED
             self._note(job_id, job.attempt, stop_reason=reason)
         return self._jobs[job_id]
+
+    def _held_packs(self) -> set[int]:
+        unfinished = (job.id for job in self._jobs.values() if not job.status.ended)
+        return {pack for job_id in unfinished for pack in self._packs[job_id]}
 
     def _newest_first(self) -> list[Job]:
         return sorted(self._jobs.values(), key=lambda job: -job.seq)

@@ -15,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci_common.errors import ConfigurationError, ContainerFailed, ImageMissing
-from ci_common.executor import FED_MARKER, ContainerSpec
+from ci_common.executor import FED_MARKER, ContainerExit, ContainerSpec
 from ci_controller.container_names import ContainerNames
 from ci_controller.containers import ContainerManager
+from ci_controller.docker_engine.calls import EngineCalls
 from ci_controller.docker_engine.configuration import container_config
+from tests.fakes.tars import Tar, pieces
 
 DEADLINE = 30.0
 
@@ -32,14 +34,14 @@ SPEC = ContainerSpec(
 )
 
 
-def project(script: str) -> list[bytes]:
+def project(script: str) -> Tar:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, data in (("job.sh", f"exec 2>&1\n{script}".encode()), (FED_MARKER, b"")):
             entry = tarfile.TarInfo(name)
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
-    return [buffer.getvalue()]
+    return pieces(buffer.getvalue())
 
 
 def test_a_quota_may_exceed_the_machines_cores():
@@ -253,7 +255,7 @@ async def test_an_image_without_a_shell_fails_with_the_cause(manager, spec, bare
     await manager.launch(name, replace(spec, image=bare_image))
     with pytest.raises(ContainerFailed, match="exec sh failed") as failure:
         await manager.feed(name, project("echo never"), print)
-    assert "`sh` and `tar`" in failure.value.hint
+    assert "`sh`, `head` and `tar`" in failure.value.hint
     await manager.remove(name)
 
 
@@ -346,6 +348,53 @@ END
     output, ended = await outcome(manager, replace(spec, memory=512 * 1024**2, cpus=2), script)
     assert ended.exit_code == 0, output
     assert output.endswith("1\n")
+
+
+@pytest.fixture
+async def calls(manager, monkeypatch) -> list[str]:
+    """What is asked of the engine from now on, without the names of containers."""
+    await manager.open()
+    async with asyncio.timeout(DEADLINE):
+        while not manager._exits._hears:  # noqa: ASYNC110 -- what happens in a thread has no event
+            await asyncio.sleep(0)
+    asked: list[str] = []
+    run = EngineCalls._run
+
+    async def counted(self, work, about, **options):
+        asked.append(about.rpartition(" ")[0])
+        return await run(self, work, about, **options)
+
+    monkeypatch.setattr(EngineCalls, "_run", counted)
+    return asked
+
+
+async def run_to_its_removal(manager: ContainerManager, name: str) -> None:
+    pump = await manager.feed(name, project("echo hello; exit 3"), lambda _: None)
+    async with asyncio.timeout(60):
+        await pump.wait()
+    assert await manager.wait_exit(name, timeout=DEADLINE) == ContainerExit(exit_code=3)
+    await manager.remove(name)
+
+
+FEED_AND_END = ["attach to the output of", "inspect", "attach to the input of", "remove"]
+
+
+@pytest.mark.docker
+async def test_what_a_job_in_a_standby_asks_of_the_engine(manager, spec, calls):
+    standby, name = manager.standby_name("abc"), manager.container_name("job", 1)
+    await manager.launch(standby, spec)
+    calls.clear()
+    assert await manager.take_standby(standby, name, spec)
+    await run_to_its_removal(manager, name)
+    assert calls == ["take", *FEED_AND_END]
+
+
+@pytest.mark.docker
+async def test_what_a_job_without_a_standby_asks_of_the_engine(manager, spec, calls):
+    name = manager.container_name("job", 1)
+    await manager.launch(name, spec)
+    await run_to_its_removal(manager, name)
+    assert calls == ["create", "start", *FEED_AND_END]
 
 
 def open_files() -> int:

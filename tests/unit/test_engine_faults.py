@@ -15,6 +15,7 @@ import pytest
 from ci_common.errors import ConfigurationError, EngineUnavailable
 from ci_common.executor import ContainerSpec
 from ci_controller.containers import ContainerManager
+from tests.fakes.tars import pieces
 
 DEADLINE = 30.0
 
@@ -95,7 +96,7 @@ async def all_calls_fail(manager: ContainerManager, match: str) -> None:
         manager.ping(),
         manager.observe(),
         manager.launch(name, SPEC),
-        manager.feed(name, [], print),
+        manager.feed(name, pieces(b""), print),
         manager.follow(name, print, skip=0),
         manager.has_output(name),
         manager.exit_of(name),

@@ -20,13 +20,14 @@ from ci_controller.local_engine import processes
 from ci_controller.local_engine.environment import job_variables
 from ci_controller.local_engine.processes import GroupLeader, look_up
 from ci_controller.local_engine.scratch import About, ScratchFolder
+from tests.fakes.tars import Tar, pieces
 from tests.waiting import eventually
 
 DEADLINE = 30.0
 SPEC = ContainerSpec(image="any", memory=1, cpus=1.0, pids=1, network="none", log_limit=1)
 
 
-def project(script: str) -> Iterable[bytes]:
+def project(script: str) -> Tar:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, data in (
@@ -36,7 +37,7 @@ def project(script: str) -> Iterable[bytes]:
             entry = tarfile.TarInfo(name)
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
-    return [buffer.getvalue()]
+    return pieces(buffer.getvalue())
 
 
 @pytest.fixture
@@ -276,7 +277,7 @@ async def test_a_tar_that_stands_still_fails_and_runs_nothing(folder):
     executor = LocalExecutor(folder, timeout=0.1)
     name = executor.container_name("job", 1)
     await executor.launch(name, SPEC)
-    feeding = asyncio.create_task(executor.feed(name, stuck(), print))
+    feeding = asyncio.create_task(executor.feed(name, Tar(stuck(), 1), print))
     loop.call_later(0.5, release.set)
     with pytest.raises(ContainerFailed, match="nothing moved"):
         await feeding

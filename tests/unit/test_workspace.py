@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ci_common.errors import ContainerFailed
 from ci_common.executor import FED_MARKER
-from ci_controller.workspace import CHUNK_BYTES, tar_project
+from ci_controller.workspace import CHUNK_BYTES, ProjectTar
 from tests.fakes.zips import SMALL_ZIPS, Member, build, file, folder, link, mutated
 
 MIB = 1024**2
@@ -29,7 +29,7 @@ def stashed(folder_: Path, data: bytes, *, arrived: int = 1_700_000_000) -> Path
 
 
 def members(path: Path) -> list[tarfile.TarInfo]:
-    data = b"".join(tar_project(path, SCRIPT, ENVIRONMENT))
+    data = b"".join(ProjectTar(path, SCRIPT, ENVIRONMENT))
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         return tar.getmembers()
 
@@ -51,7 +51,7 @@ def test_the_order_is_script_environment_project_marker(tmp_path):
 def test_without_an_environment_there_is_no_file_for_it(tmp_path):
     path = stashed(tmp_path, build(file("a")))
 
-    with tarfile.open(fileobj=io.BytesIO(b"".join(tar_project(path, SCRIPT)))) as tar:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(ProjectTar(path, SCRIPT)))) as tar:
         assert tar.getnames() == ["job.sh", "workspace", "workspace/a", FED_MARKER]
 
 
@@ -101,9 +101,50 @@ def test_times(tmp_path, when, arrived, modified):
 def test_the_same_zip_gives_the_same_bytes(tmp_path):
     path = stashed(tmp_path, build(file("b/c"), file("a"), folder("d"), link("l", "a")))
 
-    first, second = (list(tar_project(path, SCRIPT, ENVIRONMENT)) for _ in range(2))
+    first, second = (list(ProjectTar(path, SCRIPT, ENVIRONMENT)) for _ in range(2))
 
     assert first == second
+
+
+def test_the_size_is_known_before_the_first_byte(tmp_path):
+    long = "d/" * 60 + "é" * 60
+    zipped = build(file("a", b"x" * 513), file(long), folder("f"), link("l", "./" * 60 + "a"))
+    tar = ProjectTar(stashed(tmp_path, zipped), SCRIPT, ENVIRONMENT)
+    size = tar.size
+
+    for _ in range(2):
+        assert sum(map(len, tar)) == size
+    assert tar.size == size
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        ({"a/b/c"}, ["a", "a/b", "a/b/c"]),
+        ({"a/l"}, ["a", "a/l"]),
+        ({"top", "a/x"}, ["a", "a/x", "top"]),
+        (set(), []),
+    ],
+)
+def test_only_some_files_with_their_folders(tmp_path, wanted, names):
+    zipped = build(
+        folder("a", mode=0o700), file("a/b/c"), file("a/x"), link("a/l", "x"),
+        folder("empty"), file("top"),
+    )  # fmt: skip
+    path = stashed(tmp_path, zipped)
+    everything = {member.name: member.get_info() for member in members(path)}
+
+    tar = ProjectTar(path, SCRIPT, only=wanted.__contains__)
+    size = tar.size
+    data = b"".join(tar)
+
+    assert len(data) == size
+    with tarfile.open(fileobj=io.BytesIO(data)) as opened:
+        found = opened.getmembers()
+    prefix = "workspace/"
+    assert sorted(m.name for m in found if m.name.startswith(prefix)) == [prefix + n for n in names]
+    assert found[-1].name == FED_MARKER
+    assert all(everything[member.name] == member.get_info() for member in found)
 
 
 def test_a_file_beyond_octal_sizes_has_a_header_tars_read(tmp_path):
@@ -119,7 +160,7 @@ def test_small_files_share_chunks_and_large_ones_are_cut(tmp_path):
     files = [file(f"{n}", os.urandom(300)) for n in range(2000)]
     path = stashed(tmp_path, build(*files, file("big", os.urandom(3 * MIB))))
 
-    sizes = [len(chunk) for chunk in tar_project(path, SCRIPT)]
+    sizes = [len(chunk) for chunk in ProjectTar(path, SCRIPT)]
 
     assert all(CHUNK_BYTES <= size <= 2 * CHUNK_BYTES for size in sizes[:-1])
     assert sizes[-1] <= 2 * CHUNK_BYTES
@@ -134,7 +175,7 @@ def test_memory_does_not_grow_with_a_files_size(tmp_path):
 
     tracemalloc.start()
     try:
-        total = sum(len(chunk) for chunk in tar_project(path, SCRIPT))
+        total = sum(len(chunk) for chunk in ProjectTar(path, SCRIPT))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -143,10 +184,15 @@ def test_memory_does_not_grow_with_a_files_size(tmp_path):
     assert peak < 4 * MIB
 
 
+def test_a_vanished_zip_has_no_size(tmp_path):
+    with pytest.raises(ContainerFailed, match="cannot be read"):
+        _ = ProjectTar(tmp_path / "gone.zip", SCRIPT).size
+
+
 def fed_before_failing(path: Path) -> tuple[bytes, ContainerFailed]:
     sent: list[bytes] = []
     with pytest.raises(ContainerFailed) as failed:
-        sent.extend(tar_project(path, SCRIPT, ENVIRONMENT))
+        sent.extend(ProjectTar(path, SCRIPT, ENVIRONMENT))
     return b"".join(sent), failed.value
 
 
@@ -183,7 +229,7 @@ def test_a_zip_cut_while_it_is_fed_never_gives_the_marker(tmp_path):
     sent = bytearray()
 
     def feed():
-        for chunk in tar_project(path, SCRIPT):
+        for chunk in ProjectTar(path, SCRIPT):
             sent.extend(chunk)
             os.truncate(path, MIB // 2)
 
@@ -205,7 +251,7 @@ def test_a_mutated_zip_is_fed_whole_or_without_the_marker(data, changes):
         sent: list[bytes] = []
         whole = True
         try:
-            sent.extend(tar_project(path, SCRIPT))
+            sent.extend(ProjectTar(path, SCRIPT))
         except ContainerFailed:
             whole = False
 
@@ -213,15 +259,25 @@ def test_a_mutated_zip_is_fed_whole_or_without_the_marker(data, changes):
     assert whole == end.startswith(FED_MARKER.encode() + b"\0")
 
 
+def is_open(path: Path) -> bool:
+    links = Path("/proc/self/fd").iterdir()
+    return any(os.path.realpath(entry) == str(path) for entry in links)
+
+
 def test_the_file_is_closed_when_the_feed_is_given_up(tmp_path):
     path = stashed(tmp_path, build(file("a", os.urandom(MIB))))
-    feed = tar_project(path, SCRIPT)
+    feed = iter(ProjectTar(path, SCRIPT))
     next(feed)
-
-    def is_open() -> bool:
-        links = Path("/proc/self/fd").iterdir()
-        return any(os.path.realpath(entry) == str(path) for entry in links)
-
-    assert is_open()
+    assert is_open(path)
     feed.close()
-    assert not is_open()
+    assert not is_open(path)
+
+
+def test_the_file_is_closed_when_the_feed_does_not_begin(tmp_path):
+    path = stashed(tmp_path, build(file("a")))
+    tar = ProjectTar(path, SCRIPT)
+    assert not is_open(path)
+    assert tar.size
+    assert is_open(path)
+    del tar
+    assert not is_open(path)

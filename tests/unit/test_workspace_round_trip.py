@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ci_common.executor import FED_MARKER
 from ci_common.project_zip import check_zip
-from ci_controller.workspace import tar_project
+from ci_controller.workspace import ProjectTar
 from tests.fakes.zips import build, file, link
 
 SCRIPT, ENVIRONMENT = b"echo hello\n", b"A=1\n"
@@ -33,7 +33,9 @@ TARS = [
 def unpack(command: list[str], path: Path, into: Path) -> Path:
     """Unpack as the container does; return the project's folder."""
     into.mkdir()
-    data = b"".join(tar_project(path, SCRIPT, ENVIRONMENT))
+    project = ProjectTar(path, SCRIPT, ENVIRONMENT)
+    data = b"".join(project)
+    assert project.size == len(data)
     done = subprocess.run([*command, "xf", "-"], input=data, cwd=into, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
     return into / "workspace"

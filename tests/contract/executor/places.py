@@ -3,7 +3,6 @@
 import asyncio
 import io
 import tarfile
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,10 +10,11 @@ from typing import Any, Protocol
 import docker
 import pytest
 
-from ci_common.executor import FED_MARKER
+from ci_common.executor import FED_MARKER, SizedTar
 from ci_controller.containers import ContainerManager
 from ci_controller.local import LocalExecutor
 from tests.fakes.executor import FakeContainer, FakeEngine, FakeExecutor
+from tests.fakes.tars import pieces
 
 NOT_FED = 125
 DEADLINE = 30.0
@@ -70,11 +70,6 @@ def tar_of(files: dict[str, bytes], *, marker: bool = True) -> bytes:
     return buffer.getvalue()
 
 
-def pieces(data: bytes, size: int = 65536) -> Iterator[bytes]:
-    for start in range(0, len(data), size):
-        yield data[start : start + size]
-
-
 class Collector:
     """A sink that can be waited on."""
 
@@ -99,7 +94,7 @@ class Place(Protocol):
 
     def executor(self, prefix: str) -> Any: ...
 
-    def prepare(self, program: Program) -> Iterable[bytes]: ...
+    def prepare(self, program: Program) -> SizedTar: ...
 
     async def release(self, name: str) -> None: ...
 
@@ -114,7 +109,7 @@ class FakePlace:
     def executor(self, prefix: str) -> FakeExecutor:
         return FakeExecutor(self.engine, prefix)
 
-    def prepare(self, program: Program) -> Iterable[bytes]:
+    def prepare(self, program: Program) -> SizedTar:
         self.program = program
         self.engine.on_fed = program.begin
         return pieces(tar_of(program.files()))
@@ -133,7 +128,7 @@ class LocalPlace:
     def executor(self, prefix: str) -> LocalExecutor:
         return LocalExecutor(self.folder, prefix)
 
-    def prepare(self, program: Program) -> Iterable[bytes]:
+    def prepare(self, program: Program) -> SizedTar:
         return pieces(tar_of(program.files()))
 
     async def release(self, name: str) -> None:
@@ -150,7 +145,7 @@ class DockerPlace:
     def executor(self, prefix: str) -> ContainerManager:
         return ContainerManager(prefix)
 
-    def prepare(self, program: Program) -> Iterable[bytes]:
+    def prepare(self, program: Program) -> SizedTar:
         return pieces(tar_of(program.files()))
 
     async def release(self, name: str) -> None:

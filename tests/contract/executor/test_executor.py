@@ -15,10 +15,10 @@ from tests.contract.executor.places import (
     FakePlace,
     Place,
     Program,
-    pieces,
     tar_of,
 )
 from tests.fakes.executor import FakeContainer
+from tests.fakes.tars import pieces
 
 
 async def run(

@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from ci_common.errors import ContainerFailed, ContainerGone
-from ci_common.executor import FED_MARKER
+from ci_common.executor import FED_MARKER, Executor
 from tests.contract.executor.places import (
     DEADLINE,
     REAL,
@@ -19,9 +19,19 @@ from tests.contract.executor.places import (
     DockerPlace,
     FakePlace,
     Program,
-    pieces,
     tar_of,
 )
+from tests.fakes.tars import Tar, pieces
+
+
+async def runs_nothing(executor: Executor, name: str) -> None:
+    """Fail unless what was half fed runs nothing, now or when it is stopped."""
+    assert not await executor.has_output(name)
+    await executor.stop(name, grace=0)
+    ended = await executor.wait_exit(name, timeout=DEADLINE)
+    assert ended is not None
+    assert ended.exit_code != 0
+    assert not await executor.has_output(name)
 
 
 async def test_a_project_without_its_marker_runs_nothing(executor, name, spec):
@@ -39,28 +49,27 @@ async def test_a_project_without_its_marker_runs_nothing(executor, name, spec):
 
 
 async def test_a_tar_that_breaks_off_runs_nothing(executor, name, spec):
+    whole = tar_of(Program().files() | {"big": bytes(1_000_000)})
+
     def broken() -> Iterator[bytes]:
-        whole = tar_of(Program().files() | {"big": bytes(1_000_000)})
         yield from pieces(whole[: len(whole) // 2])
         raise ContainerFailed("the stash cannot be read")
 
     sink = Collector()
     await executor.launch(name, spec)
     with pytest.raises(ContainerFailed, match="the stash cannot be read"):
-        await executor.feed(name, broken(), sink)
-    ended = await executor.wait_exit(name, timeout=DEADLINE)
-    assert ended is not None
-    assert ended.exit_code != 0
+        await executor.feed(name, Tar(broken(), len(whole)), sink)
+    await runs_nothing(executor, name)
     assert not sink.data
-    assert not await executor.has_output(name)
 
 
 async def test_a_cancelled_feed_runs_nothing_and_closes_its_tar(executor, name, spec):
     begun, closed = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
+    whole = tar_of(Program().files() | {"big": bytes(100_000_000)})
+
     def endless() -> Iterator[bytes]:
-        whole = tar_of(Program().files() | {"big": bytes(100_000_000)})
         try:
             for number, piece in enumerate(pieces(whole)):
                 if number == 20:
@@ -71,17 +80,15 @@ async def test_a_cancelled_feed_runs_nothing_and_closes_its_tar(executor, name, 
 
     sink = Collector()
     await executor.launch(name, spec)
-    feeding = asyncio.create_task(executor.feed(name, endless(), sink))
+    feeding = asyncio.create_task(executor.feed(name, Tar(endless(), len(whole)), sink))
     async with asyncio.timeout(DEADLINE):
         await begun.wait()
         feeding.cancel()
         with pytest.raises(asyncio.CancelledError):
             await feeding
         await closed.wait()
-    ended = await executor.wait_exit(name, timeout=DEADLINE)
-    assert ended is not None
+    await runs_nothing(executor, name)
     assert not sink.data
-    assert not await executor.has_output(name)
 
 
 async def test_garbage_for_a_project_is_a_failure_with_a_cause(place, executor, name, spec):
@@ -91,24 +98,26 @@ async def test_garbage_for_a_project_is_a_failure_with_a_cause(place, executor, 
     with pytest.raises(ContainerFailed) as failure:
         await executor.feed(name, pieces(bytes(range(256)) * 400), Collector())
     assert isinstance(place, FakePlace) or "tar" in failure.value.detail
-    assert await executor.wait_exit(name, timeout=DEADLINE) is not None
+    await runs_nothing(executor, name)
 
 
 FEEDER = """
 import asyncio, sys
 from pathlib import Path
 from ci_common.executor import ContainerSpec
-from tests.contract.executor.places import DockerPlace, LocalPlace, Program, pieces, tar_of
+from tests.contract.executor.places import DockerPlace, LocalPlace, Program, tar_of
+from tests.fakes.tars import Tar, pieces
+
+whole = tar_of(Program().files() | {"big": bytes(4_000_000)})
 
 def half():
-    whole = tar_of(Program().files() | {"big": bytes(4_000_000)})
     yield from pieces(whole[: len(whole) // 2])
     print("half", flush=True)
     sys.stdin.read()
 
 async def main(kind, folder, prefix, name):
     place = DockerPlace() if kind == "docker" else LocalPlace(Path(folder))
-    await place.executor(prefix).feed(name, half(), print)
+    await place.executor(prefix).feed(name, Tar(half(), len(whole)), print)
 
 asyncio.run(main(*sys.argv[1:]))
 """
@@ -125,10 +134,7 @@ async def test_a_feeder_killed_in_mid_feed_runs_nothing(
     assert await feeder.stdout.readline() == b"half\n"
     feeder.kill()
     await feeder.communicate()
-    ended = await executor.wait_exit(name, timeout=DEADLINE)
-    assert ended is not None
-    assert ended.exit_code != 0
-    assert not await executor.has_output(name)
+    await runs_nothing(executor, name)
 
 
 @pytest.mark.parametrize("place", REAL, indirect=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ci_client.group import run
+from ci_client.dispatch import run
 from tests.unit.client.cli_harness import Ci, Outcome
 from tests.unit.client.scripted_server import Script, ScriptedServer
 
@@ -36,8 +36,9 @@ def project(tmp_path: Path) -> Path:
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
     monkeypatch.setenv("HOME", str(home))
-    for name in ("CI_SERVER_URL", "CI_API_KEY", "CI_DEBUG", "XDG_CONFIG_HOME", "NO_COLOR"):
+    for name in ("CI_SERVER_URL", "CI_API_KEY", "CI_DEBUG", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
     return home

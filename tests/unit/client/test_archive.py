@@ -1,18 +1,20 @@
 """The zip of a project."""
 
+import io
 import os
 import stat
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
 
 import pytest
 
-from ci_client.archive import pack
-from ci_client.files import Selection, select_files
+from ci_client.archive import blob_zip, pack, project_zip
+from ci_client.files import Entry, Selection, select_files
+from ci_client.upload import FilesChanged
 from ci_common.errors import InvalidRequest
 
 
@@ -91,7 +93,7 @@ class TestFilesThatChangeMeanwhile:
         return pack(selection, warn=warnings.append), warnings
 
     def test_a_vanished_file_is_left_out_and_mentioned(self, selection: Selection) -> None:
-        (selection.root / "a").unlink()
+        Path(selection.root, "a").unlink()
         target, warnings = self.pack(selection)
         with target, zipfile.ZipFile(target) as archive:
             assert archive.namelist() == ["b"]
@@ -101,7 +103,7 @@ class TestFilesThatChangeMeanwhile:
     def test_a_file_that_became_something_else_is_left_out(
         self, selection: Selection, kind: str
     ) -> None:
-        path = selection.root / "a"
+        path = Path(selection.root, "a")
         path.unlink()
         {"fifo": os.mkfifo, "link": lambda p: p.symlink_to("b"), "folder": os.mkdir}[kind](path)
         target, warnings = self.pack(selection)
@@ -110,13 +112,13 @@ class TestFilesThatChangeMeanwhile:
         assert len(warnings) == 1
 
     def test_a_grown_file_is_cut_where_it_ended(self, selection: Selection) -> None:
-        (selection.root / "a").write_text("y" * 500)
+        Path(selection.root, "a").write_text("y" * 500)
         target, _ = self.pack(selection)
         with target, zipfile.ZipFile(target) as archive:
             assert archive.read("a") == b"y" * 100
 
     def test_a_shrunk_file_is_taken_as_it_is(self, selection: Selection) -> None:
-        (selection.root / "a").write_text("y")
+        Path(selection.root, "a").write_text("y")
         target, _ = self.pack(selection)
         with target, zipfile.ZipFile(target) as archive:
             assert archive.read("a") == b"y"
@@ -128,7 +130,7 @@ class TestFilesThatChangeMeanwhile:
         temporary.mkdir()
         monkeypatch.setattr(tempfile, "tempdir", str(temporary))
         for name in ("a", "b"):
-            (selection.root / name).unlink()
+            Path(selection.root, name).unlink()
         with pytest.raises(InvalidRequest, match="no file that can be read"):
             self.pack(selection)
         assert not list(temporary.iterdir())
@@ -149,3 +151,65 @@ def test_a_large_zip_lies_on_disk_and_is_deleted_when_closed(tmp_path: Path) -> 
     assert os.fstat(descriptor).st_size > 9 * 1024 * 1024
     assert os.fstat(descriptor).st_nlink == 0
     target.close()
+
+
+class TestAZipThatGrows:
+    @pytest.fixture
+    def selection(self, tmp_path: Path) -> Selection:
+        for name in ("a", "b", "c"):
+            (tmp_path / name).write_bytes(os.urandom(700_000))
+        return select_files(tmp_path)
+
+    def test_it_goes_out_while_the_rest_is_still_to_be_read(self, selection: Selection) -> None:
+        read: list[str] = []
+        with closing(project_zip(selection, warn=pytest.fail, progress=read.append)) as growing:
+            pieces = growing.pieces()
+            next(pieces)
+            assert read == ["a"]
+            assert growing.size is None
+            assert growing.progress(1)[0] < growing.progress(1)[1] == 2_100_000
+            rest = sum(map(len, pieces))
+            assert read == ["a", "b", "c"]
+            assert growing.size is not None
+            assert growing.progress(growing.size) == (growing.size, growing.size)
+            assert rest < growing.size
+
+    def test_sent_again_it_is_the_same_though_the_files_are_not(self, selection: Selection) -> None:
+        with closing(project_zip(selection, warn=pytest.fail)) as growing:
+            pieces = growing.pieces()
+            begun = [next(pieces) for _ in range(4)]  # and then the connection breaks
+            pieces.close()
+            assert read_of_first(begun)
+            (Path(selection.root) / "a").write_bytes(b"new")
+            again = b"".join(growing.pieces())
+            assert again.startswith(b"".join(begun))
+            assert b"".join(growing.pieces()) == again
+            with zipfile.ZipFile(io.BytesIO(again)) as archive:
+                assert archive.testzip() is None
+                assert archive.namelist() == ["a", "b", "c"]
+
+    def test_one_that_failed_does_not_look_like_one_that_is_done(
+        self, selection: Selection
+    ) -> None:
+        for name in ("a", "b", "c"):
+            (Path(selection.root) / name).unlink()
+        with closing(project_zip(selection, warn=lambda _: None)) as growing:
+            for _ in range(2):
+                with pytest.raises(InvalidRequest, match="no file that can be read"):
+                    list(growing.pieces())
+            assert growing.size is None
+
+    def test_contents_that_are_not_what_their_name_says_are_not_sent(
+        self, selection: Selection
+    ) -> None:
+        for named in (selection.entries[0], Entry("gone", 5, executable=False, mtime=0)):
+            with (
+                closing(blob_zip(selection.root, [("0" * 64, named)])) as growing,
+                pytest.raises(FilesChanged),
+            ):
+                list(growing.pieces())
+
+
+def read_of_first(begun: list[bytes]) -> bool:
+    """Whether the first file has been read to its end."""
+    return sum(map(len, begun)) > 700_000

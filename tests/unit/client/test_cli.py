@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from ci_client.commands import COMMANDS
 from ci_client.exits import Exit
-from ci_client.group import COMMANDS, cli
+from ci_client.group import cli
 from ci_common import __version__
 from tests.unit.client.cli_harness import Ci, job_stream
 from tests.unit.client.scripted_server import Script, answer, drop, problem

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from ci_client.group import run
+from ci_client.dispatch import run
 from ci_common.events import LogEvent
 from tests.unit.client.cli_harness import JOB, VIEW, Ci, ending
 from tests.unit.client.scripted_server import Script, answer, message, problem, stream

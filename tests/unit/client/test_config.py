@@ -19,6 +19,12 @@ def sources(
     return Sources(server, key, environ or {}, directory)
 
 
+def assert_setting(
+    found: Setting, value: str | None, origin: str, *, explicit: bool = False
+) -> None:
+    assert (found.value, found.origin, found.explicit) == (value, origin, explicit)
+
+
 @pytest.fixture
 def own(own_home: Path) -> Path:
     path = own_home / ".config/standby-ci/config.toml"
@@ -31,13 +37,13 @@ def test_the_first_that_has_a_server_wins(project: Path, own: Path) -> None:
     here, environ = project / "ci.toml", {"CI_SERVER_URL": "http://env:1"}
     here.write_text('server = "http://project:1"\n')
     flagged = sources(project, environ, server="http://flag:1").server()
-    assert flagged == Setting("http://flag:1", "--server", explicit=True)
-    assert sources(project, environ).server() == Setting("http://env:1", "CI_SERVER_URL")
-    assert sources(project).server() == Setting("http://project:1", str(here))
+    assert_setting(flagged, "http://flag:1", "--server", explicit=True)
+    assert_setting(sources(project, environ).server(), "http://env:1", "CI_SERVER_URL")
+    assert_setting(sources(project).server(), "http://project:1", str(here))
     here.unlink()
-    assert sources(project).server() == Setting("http://own:1", str(own))
+    assert_setting(sources(project).server(), "http://own:1", str(own))
     own.unlink()
-    assert sources(project).server() == Setting("http://localhost:8000", "default")
+    assert_setting(sources(project).server(), "http://localhost:8000", "default")
 
 
 def test_the_project_is_found_from_below_and_ends_at_its_repository(project: Path) -> None:
@@ -59,11 +65,11 @@ def test_the_first_that_has_a_key_wins(project: Path, own: Path) -> None:
     environ = {"CI_API_KEY": "env-key"}
     server = Setting("http://own:1/", "wherever")
     flagged = sources(project, environ, key="flag-key").api_key(server)
-    assert flagged == Setting("flag-key", "--api-key", explicit=True)
-    assert sources(project, environ).api_key(server) == Setting("env-key", "CI_API_KEY")
-    assert sources(project).api_key(server) == Setting("own-key", str(own))
+    assert_setting(flagged, "flag-key", "--api-key", explicit=True)
+    assert_setting(sources(project, environ).api_key(server), "env-key", "CI_API_KEY")
+    assert_setting(sources(project).api_key(server), "own-key", str(own))
     own.unlink()
-    assert sources(project).api_key(server) == Setting(None, "not set")
+    assert_setting(sources(project).api_key(server), None, "not set")
 
 
 def test_a_project_cannot_send_the_own_key_to_a_server_of_its_choice(
@@ -91,8 +97,8 @@ def test_a_server_that_is_no_text_is_refused(project: Path, value: str) -> None:
 
 
 def test_the_own_file_is_where_xdg_says(own_home: Path) -> None:
-    assert user_file({"XDG_CONFIG_HOME": "/etc/mine"}) == Path("/etc/mine/standby-ci/config.toml")
-    default = own_home / ".config/standby-ci/config.toml"
+    assert user_file({"XDG_CONFIG_HOME": "/etc/mine"}) == "/etc/mine/standby-ci/config.toml"
+    default = str(own_home / ".config/standby-ci/config.toml")
     assert user_file({}) == default
     assert user_file({"XDG_CONFIG_HOME": "relative"}) == default
 

@@ -3,11 +3,11 @@
 import asyncio
 import socket
 import ssl
-from http.client import IncompleteRead, RemoteDisconnected
 from pathlib import Path
 
 import pytest
 
+from ci_client.answer import EndedTooSoon
 from ci_client.api import CIClient
 from ci_client.connection import describe, is_loopback_url, open_http, unreachable
 from ci_client.exchange import BrokenExchange, NotConnected
@@ -187,8 +187,7 @@ def caused_by(cause: Exception, kind: type[BrokenExchange] = NotConnected) -> Ex
         (caused_by(ValueError("x")), "it failed"),
         (caused_by(TimeoutError("timed out")), "no connection within 10 s"),
         (caused_by(TimeoutError("timed out"), BrokenExchange), "nothing came for too long"),
-        (caused_by(RemoteDisconnected(""), BrokenExchange), "it was closed from there"),
-        (caused_by(IncompleteRead(b""), BrokenExchange), "it was closed from there"),
+        (caused_by(EndedTooSoon(""), BrokenExchange), "it was closed from there"),
         (BrokenExchange(""), "BrokenExchange"),
     ],
 )

@@ -193,6 +193,15 @@ def _listen(path: Path) -> None:
 
 
 class TestElsewhere:
+    def test_git_is_not_started_where_no_repository_is(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        started: list[object] = []
+        monkeypatch.setattr(subprocess, "run", lambda *args, **_: started.append(args))
+        write(tmp_path, "a")
+        assert names_in(select_files(tmp_path)) == ["a"]
+        assert started == []
+
     def test_what_every_machine_makes_for_itself_stays(self, tmp_path: Path) -> None:
         write(tmp_path, "a.py", "a.pyc", "pkg/__pycache__/a.pyc", ".tox/x", ".git/HEAD")
         write(tmp_path, "my-env/pyvenv.cfg", "my-env/bin/python", "node_modules/x/y.js")

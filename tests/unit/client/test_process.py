@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ci_client.group import COMMANDS
+from ci_client.commands import COMMANDS
+from ci_common import __version__
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
 from tests.unit.client.scripted_server import Script, answer, message, stream
 
@@ -200,51 +201,90 @@ HEAVY = {
 }
 NEVER = {"rich", "pydantic", "litestar", "docker", "ci_server", "ci_common.jobs", "msgspec"}
 NOT_TO_SUBMIT = {
-    "anyio",
+    "ci_client.tree_submission",
+    "argparse",
     "asyncio",
-    "certifi",
+    "base64",
+    "click",
     "concurrent.futures",
-    "httpcore2",
-    "httpx2",
-    "idna",
+    "dataclasses",
+    "datetime",
+    "email",
+    "hashlib",
+    "http",
+    "inspect",
+    "ipaddress",
     "logging",
+    "pathlib",
     "pathspec",
+    "random",
+    "ssl",
     "tempfile",
     "traceback",
-    "urllib.request",
+    "typing",
+    "urllib",
+    "zipfile",
 }
+ONLY_AFTER_THE_REQUEST = {"json", "re", "shlex", "ci_client.exits", "ci_client.verdict"}
 
 
-def modules_after(*arguments: str) -> set[str]:
+def modules_after(*arguments: str) -> list[str]:
+    """The modules that a call imports, in the order in which it asks for them."""
     program = (
-        "import sys; from ci_client.group import run; run(sys.argv[1:]); "
-        "print(*sys.modules, sep='\\n', file=sys.stderr)"
+        "import sys; before = set(sys.modules); "
+        "from ci_client.dispatch import run; run(sys.argv[1:]); "
+        "print(*(name for name in sys.modules if name not in before), sep='\\n', file=sys.stderr)"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program, *arguments], capture_output=True, timeout=PATIENCE
     )
-    return set(ended.stderr.decode().splitlines())
+    return ended.stderr.decode().splitlines()
 
 
 @pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
-    assert not modules_after(*arguments, "--help") & (HEAVY | NEVER)
+    assert not set(modules_after(*arguments, "--help")) & (HEAVY | NEVER)
 
 
-def test_submitting_loads_nothing_of_the_server(script: Script, project: Path) -> None:
-    script.will(stream(*STARTED, PASSED))
-    loaded = modules_after("submit", str(project))
-    assert "http.client" in loaded
-    assert not loaded & (NEVER | NOT_TO_SUBMIT)
+@pytest.mark.parametrize("options", [[], ["--async"], ["--json", "--", "true"]])
+def test_submitting_loads_little_and_before_the_request_less(
+    script: Script, project: Path, options: list[str]
+) -> None:
+    accepted = answer({"job_id": JOB})
+    script.will(accepted if "--async" in options else stream(*STARTED, PASSED))
+    loaded = modules_after("submit", str(project), *options)
+    assert not set(loaded) & (NEVER | NOT_TO_SUBMIT)
+    # The first that is asked for when the request has gone out, and so has the rest of them.
+    sent = loaded.index("ci_client.answer")
+    early = set(loaded[:sent]) & ONLY_AFTER_THE_REQUEST
+    assert early <= ({"json", "re"} if "--" in options else set())
 
 
-def test_leaving_does_not_look_through_all_modules_for_garbage() -> None:
-    program = (
-        "import atexit, gc, sys; from ci_client.cli import main; sys.argv = ['ci', '--version']; "
-        "atexit.register(lambda: print(gc.get_freeze_count(), file=sys.stderr)); main()"
+def test_waiting_loads_little(script: Script) -> None:
+    script.will(answer({"job_id": JOB}), stream(*STARTED, PASSED), answer({"job_id": JOB}))
+    assert not set(modules_after("wait", JOB)) & (NEVER | NOT_TO_SUBMIT - {"datetime"})
+
+
+LEAVING = """
+import atexit, sys
+from ci_client.cli import main
+atexit.register(lambda: print("taken apart"))
+sys.stdout.write("not flushed yet, ")
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [("", b""), ("sys.modules['ci_server'] = sys\n", b"taken apart\n")],
+)
+def test_a_client_leaves_at_once_and_a_server_is_taken_apart(before: str, expected: bytes) -> None:
+    program = LEAVING.replace("main()", before + "main()")
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "--version"], capture_output=True, timeout=PATIENCE
     )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=PATIENCE)
-    assert int(ended.stderr) > 1000
+    version = f"not flushed yet, ci {__version__}\n".encode()
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, version + expected, b"")
 
 
 def test_completion_knows_the_commands() -> None:

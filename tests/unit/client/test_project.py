@@ -36,5 +36,5 @@ def test_the_present_folder_has_a_name_too(project: Path, monkeypatch: pytest.Mo
 def test_a_project_that_names_its_server_is_one_that_servers_take(project: Path) -> None:
     text = 'server = "http://ci.example"\ncommand = "true"\n'
     (project / "ci.toml").write_text(text)
-    assert project_setting(project, "server") == ("http://ci.example", project / "ci.toml")
+    assert project_setting(project, "server") == ("http://ci.example", str(project / "ci.toml"))
     assert detect(["ci.toml"], {"ci.toml": text.encode()}, None).command == "true"

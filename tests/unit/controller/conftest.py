@@ -1,9 +1,7 @@
 """A controller over fakes: an engine in memory, rows in memory, files on a temporary folder."""
 
 import asyncio
-import io
-import zipfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +16,11 @@ from ci_controller.standby import StandbySettings
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import FakeEngine, FakeExecutor
 from tests.fakes.repository import InMemoryJobRepository, new_job
+from tests.fakes.zips import honest_zip
+from tests.unit.controller.installations import work
 from tests.waiting import LONGEST
+
+PROJECT: Mapping[str, bytes] = {"test_it.py": b"def test_it(): pass\n"}
 
 
 @dataclass
@@ -39,11 +41,14 @@ class World:
     )
     controllers: list[JobController] = field(default_factory=list)
 
-    def controller(self, repository: InMemoryJobRepository | None = None) -> JobController:
+    def controller(
+        self, repository: InMemoryJobRepository | None = None, *, interval: float = 2.0
+    ) -> JobController:
         """Make the controller of a new process."""
         made = JobController(
             repository or self.repository,
             FakeExecutor(self.engine),
+            interval,
             signals=LocalSignals(),
             clock=self.clock,
             settings=self.settings,
@@ -51,10 +56,10 @@ class World:
         self.controllers.append(made)
         return made
 
-    async def submit(self, **overrides: object) -> Job:
+    async def submit(self, *, files: Mapping[str, bytes] = PROJECT, **overrides: object) -> Job:
         job = new_job(created=self.clock.now(), **overrides)
         upload = self.repository.stash.new_upload()
-        upload.write(_project())
+        upload.write(honest_zip(files))
         path = upload.commit(job.id)
         stored, _ = await self.repository.add(new_job(id=job.id, zip_path=path, **overrides))
         return stored
@@ -97,16 +102,17 @@ class World:
         await controller.stop()
 
 
-def _project() -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("test_it.py", "def test_it(): pass\n")
-    return buffer.getvalue()
-
-
 @pytest.fixture
 async def world(tmp_path: Path):
     world = World(InMemoryJobRepository(tmp_path))
     yield world
     for controller in world.controllers:
         await controller.stop()
+
+
+@pytest.fixture
+def kept(world: World) -> World:
+    """A world in which installations succeed, and so do jobs."""
+    world.engine.on_fed = work
+    world.engine.images.clock = lambda: world.clock.wall
+    return world

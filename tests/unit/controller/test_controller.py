@@ -8,6 +8,7 @@ import pytest
 from ci_common.executor import ContainerSpec
 from ci_common.jobs import EndReason, JobStatus, Result
 from ci_controller.plan import Claim
+from ci_controller.standby import StandbySettings
 from tests.fakes.executor import print_and_wait
 
 
@@ -31,6 +32,23 @@ async def test_a_job_from_queue_to_verdict(world):
     assert world.log(job) == b"ok\n"
     assert world.engine.containers == {}
     assert list((world.repository.data_dir / "stash").iterdir()) == []
+
+
+async def test_what_a_job_asks_of_the_engine(world):
+    """Counted, since each call takes its time; the container goes when the verdict is written."""
+    world.settings = replace(world.settings, standby=StandbySettings(size=1))
+    controller = world.controller()
+    await world.settle(controller)
+    job = await world.submit()
+    world.engine.calls.clear()
+    removing = world.engine.hold("remove")
+    await controller.reconcile()
+    await world.engine.called("remove")
+    assert (await world.job(job)).reason is EndReason.PASSED
+    removing.set()
+    await controller.idle()
+    calls = [call for call, _ in world.engine.calls if call not in {"open", "observe"}]
+    assert calls == ["take_standby", "feed", "wait_exit", "remove"]
 
 
 async def test_no_more_run_than_may(world):
@@ -156,7 +174,7 @@ async def test_killed_after_the_launch(world):
 
 @pytest.mark.parametrize("cut", [True, False])
 async def test_killed_before_or_in_the_feed(world, cut):
-    """Fault 5: nothing ran, so it starts again, uncharged; a cut input ends a container."""
+    """Fault 5: nothing ran, so it starts again, uncharged; a cut feed may end a container."""
     job = await world.submit()
     await claimed(world, job)
     container = await launched(world, job)
@@ -233,6 +251,17 @@ async def test_what_no_retry_can_mend_ends_the_job_at_once(world, fault):
     ended = await world.job(job)
     assert (ended.reason, ended.attempt) == (EndReason.INFRA_ERROR, 1)
     assert ended.detail in world.log(job).decode()
+
+
+async def test_a_container_that_does_not_take_its_project_is_removed(world):
+    """It may wait for the rest of it for ever."""
+    world.engine.cut_feed_at = 100
+    job = await world.submit()
+    await world.settle(world.controller())
+    ended = await world.job(job)
+    assert (ended.reason, ended.attempt) == (EndReason.INFRA_ERROR, 1)
+    assert "stopped taking its project" in ended.detail
+    assert world.engine.containers == {}
 
 
 async def test_a_missing_stash_ends_the_job(world):

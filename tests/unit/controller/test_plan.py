@@ -167,7 +167,7 @@ def test_standbys_are_not_launched_in_the_way_of_jobs():
     view = StandbyView(wanted={"k": 1})
     claiming = Snapshot(now=NOW, containers=(), standbys=view, startable=(queued(),))
     assert plan(claiming) == [Claim("a", 0)]
-    assert plan(Snapshot(now=NOW, containers=(), standbys=view, starting=frozenset({"x"}))) == []
+    assert plan(Snapshot(now=NOW, containers=(), standbys=view, arriving=True)) == []
 
 
 def test_standbys_too_many_dead_or_of_no_use_are_removed():

@@ -259,7 +259,9 @@ class TestHousekeeper:
         world.settings = replace(
             world.settings, retention=RetentionSettings(keep_for=DAY, keep_at_least=0.0)
         )
-        return Housekeeper(world.repository, world.clock, world.settings, in_hand=())
+        return Housekeeper(
+            world.repository, world.clock, world.settings, in_hand=(), also=lambda: None
+        )
 
     async def begun(self, keeper) -> bool:
         keeper.begin_if_due()

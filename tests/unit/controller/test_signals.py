@@ -1,9 +1,11 @@
 import asyncio
 import contextlib
+import threading
 from contextlib import asynccontextmanager
 
 from ci_common.signals import LocalSignals
 from ci_controller.signals import DatagramSignals
+from tests.waiting import LONGEST
 
 
 @asynccontextmanager
@@ -32,6 +34,39 @@ async def test_signals_from_threads_arrive(tmp_path):
         with signals.subscribe("a") as subscription:
             await asyncio.to_thread(signals.notify_threadsafe, "a")
             assert await subscription.wait(5) == {"a"}
+
+
+async def test_a_burst_of_a_threads_signals_is_told_twice(tmp_path, monkeypatch):
+    """At once, and when the pause is over: the last of them is not lost."""
+    monkeypatch.setattr("ci_common.signals.BURST_PAUSE", 0.5)
+    async with opened(tmp_path) as signals:
+        told = []
+        signals.notify = told.append
+
+        def burst() -> None:
+            for _ in range(1000):
+                signals.notify_threadsafe("a")
+                signals.notify_threadsafe("b")
+
+        for _ in range(3):
+            busy = threading.Thread(target=burst)
+            busy.start()
+            busy.join()
+            await asyncio.sleep(0)
+            assert sorted(told) == ["a", "b"]
+        async with asyncio.timeout(LONGEST):
+            while len(told) < 4:  # noqa: ASYNC110 -- it is the loop's own timer
+                await asyncio.sleep(0)
+        assert sorted(told) == ["a", "a", "b", "b"]
+
+
+async def test_a_threads_signal_after_a_burst_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("ci_common.signals.BURST_PAUSE", 0.0)
+    async with opened(tmp_path) as signals:
+        with signals.subscribe("a") as subscription:
+            for _ in range(100):
+                await asyncio.to_thread(signals.notify_threadsafe, "a")
+                assert await subscription.wait(LONGEST) == {"a"}
 
 
 async def test_a_signal_before_the_wait_is_kept_and_given_once(tmp_path):

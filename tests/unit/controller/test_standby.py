@@ -7,7 +7,10 @@ import pytest
 
 from ci_common.jobs import EndReason
 from ci_common.recipe import Recipe
+from ci_common.signals import QUEUE
+from ci_controller.plan import FillStandby
 from ci_controller.standby import StandbySettings
+from tests.fakes.executor import print_and_wait
 
 IMAGE = Recipe(image="another:1")
 
@@ -58,6 +61,60 @@ async def test_a_job_on_its_way_comes_first(warm):
     feeding.set()
     await warm.settle(controller)
     assert len(standbys(warm)) == 1
+
+
+async def begun(warm, controller) -> None:
+    """Have a job take the standby and run."""
+    warm.engine.on_fed = print_and_wait
+    await warm.settle(controller)
+    job = await warm.submit()
+    await controller.reconcile()
+
+    async def fed() -> bool:
+        return (await warm.job(job)).fed
+
+    await warm.until(fed)
+
+
+async def test_the_next_one_does_not_get_in_the_way_of_a_job_that_has_just_begun(warm):
+    controller = warm.controller()
+    await begun(warm, controller)
+    assert await controller.reconcile() == []
+    warm.clock.advance(warm.settings.standby.refill_after)
+    (fill,) = await controller.reconcile()
+    assert isinstance(fill, FillStandby)
+
+
+async def test_the_next_one_comes_when_a_short_job_has_ended(warm):
+    controller = warm.controller()
+    await begun(warm, controller)
+    (running,) = warm.engine.containers.values()
+    running.exit(0)
+    await controller.idle()
+    (fill,) = await controller.reconcile()
+    assert isinstance(fill, FillStandby)
+
+
+async def test_nobody_need_look_for_the_next_one_to_come(warm):
+    settings = StandbySettings(size=1, refill_after=0.0)
+    warm.settings = replace(warm.settings, standby=settings)
+    warm.engine.on_fed = print_and_wait
+    # The loop looks only when it is woken.
+    controller = warm.controller(interval=3600.0)
+    await controller.start()
+
+    async def waits() -> bool:
+        return bool(standbys(warm))
+
+    await warm.until(waits)
+    (first,) = standbys(warm)
+    await warm.submit()
+    controller._signals.notify(QUEUE)
+
+    async def another_waits() -> bool:
+        return any(name != first for name in standbys(warm))
+
+    await warm.until(another_waits)
 
 
 async def test_a_job_waits_for_the_one_that_is_being_launched(warm):

@@ -2,8 +2,8 @@
 
 import sqlite3
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import Awaitable, Callable
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -12,6 +12,7 @@ from ci_common.jobs import EndReason, Job, JobRepository, Result
 from ci_persistence.jobs import SQLiteJobRepository
 from tests.fakes.clock import FakeClock
 from tests.fakes.repository import new_job
+from tests.fakes.sqlite_watch import watched
 from tests.unit.persistence.filling import fill_with_ended_jobs
 
 NOW = FakeClock().now()
@@ -65,32 +66,6 @@ OPERATIONS: dict[str, Operation] = {
     "oldest_ended": lambda repository, _, __: repository.oldest_ended(limit=10, before=NOW),
     "forget": lambda repository, waiting, busy: repository.forget([waiting.id, busy.id]),
 }
-
-
-class Watch:
-    """What SQLite does for a repository: the statements, and the steps of its machine."""
-
-    def __init__(self) -> None:
-        self.steps = 0
-        self.statements: list[str] = []
-
-    def step(self) -> int:
-        self.steps += 1
-        return 0
-
-
-@asynccontextmanager
-async def watched(repository: SQLiteJobRepository) -> AsyncIterator[Watch]:
-    watch = Watch()
-    database = repository._database
-    connections = (database._writer, *database._readers)
-    for connection in connections:
-        await connection.set_progress_handler(watch.step, 1)
-        await connection.set_trace_callback(watch.statements.append)
-    yield watch
-    for connection in connections:
-        await connection.set_progress_handler(None, 0)
-        await connection.set_trace_callback(None)
 
 
 async def steps_of_each(repository: SQLiteJobRepository) -> dict[str, int]:

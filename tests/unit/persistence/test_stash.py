@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -226,3 +227,29 @@ def test_uploads_that_nobody_writes_any_more_are_swept(stash, tmp_path):
 def test_before_the_first_upload_there_is_nothing_to_sweep(stash):
     assert list(stash.stashed(older_than=NOON)) == []
     assert stash.sweep_uploads(older_than=NOON) == 0
+
+
+def test_a_tree_is_written_as_safely_as_a_zip(stash, tmp_path):
+    path = stash.keep_tree(JOB, b"tree" * 1000)  # more than an upload may have
+    assert path == str(tmp_path / "stash" / f"{JOB}.tree")
+    assert Path(path).read_bytes() == b"tree" * 1000
+    assert stat.S_IMODE(Path(path).stat().st_mode) == 0o600
+    assert files(tmp_path) == [f"stash/{JOB}.tree"]
+    stash.remove(path)
+    stash.keep_tree(JOB, b"tree")
+    assert list(stash.stashed(older_than=NOON.replace(year=2100))) == [JOB]
+    stash.remove_job(JOB)
+    assert files(tmp_path) == []
+
+
+def test_a_pack_is_kept_by_its_number(stash, tmp_path):
+    upload = stash.new_upload()
+    upload.write(b"zip")
+    assert upload.commit_pack(255) == str(tmp_path / "packs" / "00000000000000ff.zip")
+    assert stash.lost_packs({255, 256}) == {256}
+    assert stash.kept_packs(older_than=NOON.replace(year=2100)) == {255}
+    assert stash.kept_packs(older_than=NOON.replace(year=1999)) == set()
+    stash.remove_pack(255)
+    stash.remove_pack(255)
+    assert stash.lost_packs({255}) == {255}
+    assert files(tmp_path) == []

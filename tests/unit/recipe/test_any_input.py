@@ -132,11 +132,12 @@ HOSTILE = {
 
 @pytest.mark.parametrize("files", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_files_cost_little(files):
-    started = time.monotonic()
+    started = time.process_time()
 
     detect(list(files), {name: text.encode()[:MAX_WANTED_BYTES] for name, text in files.items()})
 
-    assert time.monotonic() - started < 10
+    # Of our own work, however busy the machine is; without the bounds it would be hours.
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize("files", [{}, {"pyproject.toml": b"#" * MAX_WANTED_BYTES}])

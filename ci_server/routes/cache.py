@@ -1,0 +1,63 @@
+"""What the server keeps between jobs."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from litestar import delete, get
+from litestar.datastructures import State
+from litestar.params import QueryParameter
+
+from ci_common.api import CacheEntry
+from ci_common.clock import SystemClock
+from ci_common.errors import InvalidRequest
+from ci_common.quantities import parse_seconds
+from ci_server.cache import Cache
+from ci_server.parts import parts_of
+from ci_server.routes.openapi import problems
+
+
+@get(
+    "/cache",
+    operation_id="list_cache",
+    summary="What is kept between jobs",
+    description="Dependencies that were installed once, and that jobs start from; the latest used "
+    "first.",
+    tags=["cache"],
+    responses=problems(502, 503),
+)
+async def list_cache(state: State) -> Sequence[CacheEntry]:
+    """Answer with all that is kept."""
+    return await _cache(state).entries()
+
+
+@delete(
+    "/cache",
+    operation_id="prune_cache",
+    summary="Give up what is kept",
+    description="Answers with what is given up. No job starts from it any more; what a running "
+    "job needs is removed when that has ended.",
+    tags=["cache"],
+    status_code=200,
+    responses=problems(400, 502, 503),
+)
+async def prune_cache(
+    state: State,
+    older_than: Annotated[
+        str,
+        QueryParameter(
+            description="Only what no job has used for so long: `7d`, `12h`, or seconds.",
+            max_length=64,
+        ),
+    ] = "0",
+) -> Sequence[CacheEntry]:
+    """Give up all, or what was not used lately."""
+    try:
+        seconds = parse_seconds(older_than)
+    except ValueError as error:
+        raise InvalidRequest(f"older_than: {error}") from error
+    return await _cache(state).prune(unused_for=seconds)
+
+
+def _cache(state: State) -> Cache:
+    parts = parts_of(state)
+    return Cache(parts.executor, parts.repository.snapshots, parts.signals, SystemClock())

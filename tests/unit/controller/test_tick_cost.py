@@ -1,0 +1,101 @@
+"""What a tick asks of the database and of the engine: counted, whatever waits in the queue."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ci_controller.observe import Work, observe
+from ci_controller.plan import Claim, plan
+from ci_controller.settings import ControllerSettings
+from ci_controller.standby import StandbySettings
+from ci_persistence.jobs import SQLiteJobRepository
+from tests.fakes.clock import FakeClock
+from tests.fakes.executor import FakeEngine, FakeExecutor
+from tests.fakes.repository import new_job
+from tests.fakes.sqlite_watch import watched
+from tests.unit.controller.conftest import World
+
+PLACES = 4
+
+
+@pytest.fixture
+async def repository(tmp_path: Path) -> AsyncIterator[SQLiteJobRepository]:
+    made = SQLiteJobRepository(tmp_path / "jobs.db")
+    await made.initialize()
+    yield made
+    await made.close()
+
+
+def lengthen_the_queue(repository: SQLiteJobRepository, factor: int) -> None:
+    """Copy the queued rows ``factor`` times, which is quicker than submitting as many."""
+    with closing(sqlite3.connect(repository.data_dir / "jobs.db")) as connection, connection:
+        connection.row_factory = sqlite3.Row
+        rows = [dict(row) for row in connection.execute("SELECT * FROM jobs")]
+        columns = [name for name in rows[0] if name != "seq"]
+        statement = (
+            f"INSERT INTO jobs ({', '.join(columns)})"
+            f" VALUES ({', '.join(f':{name}' for name in columns)})"
+        )
+        connection.executemany(
+            statement,
+            ({**row, "id": f"{row['id']}-{n}"} for n in range(factor) for row in rows),
+        )
+
+
+async def cost_of_a_look(repository: SQLiteJobRepository) -> tuple[list[str], int, list[str]]:
+    """Return the statements, SQLite's steps and the engine's calls; nothing is carried out."""
+    engine, clock = FakeEngine(), FakeClock()
+    settings = ControllerSettings(max_running=PLACES)
+    async with watched(repository) as watch:
+        seen = await observe(repository, FakeExecutor(engine), clock, settings, Work())
+    actions = plan(seen.snapshot)
+    assert sum(isinstance(action, Claim) for action in actions) == PLACES
+    return watch.statements, watch.steps, [call for call, _ in engine.calls]
+
+
+async def test_a_long_queue_costs_a_tick_nothing(repository):
+    for _ in range(2 * PLACES):
+        await repository.add(new_job())
+    with_few, steps_with_few, calls = await cost_of_a_look(repository)
+    lengthen_the_queue(repository, 500)
+    assert (await repository.count()).queued > 4_000
+    with_many, steps_with_many, _ = await cost_of_a_look(repository)
+    assert len(with_few) == 2, with_few
+    assert calls == ["observe"]
+    assert with_many == with_few
+    assert steps_with_many == steps_with_few
+
+
+async def test_a_tick_with_nothing_to_do_asks_once(repository):
+    world = World(repository)
+    controller = world.controller()
+    await world.settle(controller)
+    world.engine.calls.clear()
+    async with watched(repository) as watch:
+        assert await controller.reconcile() == []
+    # Opening again asks the engine for nothing.
+    assert [call for call, _ in world.engine.calls] == ["open", "observe"]
+    await controller.stop()
+    assert len(watch.statements) == 2, watch.statements
+
+
+async def test_a_job_on_a_standby_takes_few_calls_and_commits(repository):
+    world = World(repository)
+    world.settings = replace(world.settings, standby=StandbySettings(size=1))
+    controller = world.controller()
+    await world.settle(controller)
+    job = await world.submit()
+    world.engine.calls.clear()
+    async with watched(repository) as watch:
+        await controller.reconcile()
+        await world.ended(job)
+        await world.settle(controller)
+    calls = [call for call, name in world.engine.calls if job.id in name or "take" in call]
+    await controller.stop()
+    assert calls == ["take_standby", "feed", "wait_exit", "remove"]
+    # Claimed, its container noted, fed, ended.
+    assert watch.commits == 4, watch.statements

@@ -1,0 +1,95 @@
+"""What a server loads: memory and time that every process of it pays."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import sys
+before = set(sys.modules)
+import ci_server.serve, ci_server.app, uvicorn.protocols.http.auto
+ci_server.app.app
+print(*sorted(set(sys.modules) - before))
+"""
+
+SERVE = """
+import gc, os, signal, sys
+from ci_server import serve
+def announce(*_):
+    print(gc.get_freeze_count())
+    os.kill(os.getpid(), signal.SIGTERM)
+serve._announce = announce
+serve.run_server(port=0, overrides={"db_path": sys.argv[1], "executor": "local"})
+"""
+
+OURS = {"ci_common", "ci_controller", "ci_persistence", "ci_server"}
+
+LIBRARIES = {
+    "aiosqlite",
+    "annotated_types",
+    "anyio",
+    "certifi",
+    "charset_normalizer",
+    "click",
+    "cython_runtime",  # a part of yaml
+    "docker",
+    "dotenv",
+    "h11",
+    "idna",
+    "litestar",
+    "msgspec",
+    "multidict",
+    "multipart",
+    "pydantic",
+    "pydantic_core",
+    "pydantic_settings",
+    "python_multipart",
+    "requests",
+    "sniffio",
+    "sse_starlette",
+    "starlette",
+    "typing_extensions",
+    "typing_inspection",
+    "urllib3",
+    "uvicorn",
+    "yaml",
+}
+"""All that may be loaded. Whoever adds to it has looked at what an idle server then takes."""
+
+PARTS_NOT_NEEDED = {
+    "ci_client",
+    "litestar.contrib",
+    "litestar.testing",
+    "multiprocessing.managers",
+    "starlette.applications",
+    "unittest",
+    "uvicorn.protocols.websockets.auto",
+    "xml.etree",
+}
+"""Parts of what is installed that are large and of no use here."""
+
+
+def loaded() -> set[str]:
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(ended.stdout.split())
+
+
+def test_a_server_loads_what_was_decided_and_nothing_else():
+    modules = loaded()
+    packages = {name.partition(".")[0] for name in modules}
+    public = {name for name in packages if not name.startswith("_")}
+    assert public - OURS - LIBRARIES <= set(sys.stdlib_module_names)
+    assert not modules & PARTS_NOT_NEEDED
+    # 1,000 when this was written: a library that grows should be noticed.
+    assert len(modules) < 1_200
+
+
+def test_what_is_loaded_is_not_looked_through_for_garbage_again(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", SERVE, str(tmp_path / "ci_jobs.db")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert int(ended.stdout) > 50_000, ended.stderr
