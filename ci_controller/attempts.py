@@ -83,12 +83,14 @@ class Attempts:
     async def stop(self, job: Job, reason: EndReason) -> None:
         """Stop a running attempt; whoever stays with it writes the result.
 
-        One that is still on its way into its container is called off.
+        One that is still on its way into its container is called off. An
+        installation that runs already is stopped as the job would be.
         """
         if not await self.repository.record_stop(job.id, attempt=job.attempt, reason=reason):
             return
         self.snapshots.wake(job.id)
-        self.starts.call_off(job.id)
+        if job.id not in self.preparer.installing:
+            self.starts.call_off(job.id)
         await self.executor.stop(self._name(job), grace=self.settings.stop_grace)
 
     def _name(self, job: Job) -> str:

@@ -4,12 +4,14 @@ import hashlib
 import uuid
 from pathlib import Path
 
+from ci_common.blobs import Place
 from ci_common.jobs import EndReason, Job, Result
 from ci_persistence.data_directory import DataDirectory
 from ci_persistence.jobs import SQLiteJobRepository
 from tests.fakes.clock import FakeClock
 from tests.fakes.repository import new_job
 
+SCOPE = b"s" * 32
 PASSED = Result(reason=EndReason.PASSED, exit_code=0)
 
 
@@ -38,6 +40,20 @@ class Data:
             created=self.clock.now(),
             **overrides,
         )
+        job, _ = await self.repository.add(new)
+        return job
+
+    async def queued_tree(self, pack: int, **overrides) -> Job:
+        """Submit a project whose contents are in a pack."""
+        upload = self.repository.stash.new_upload()
+        upload.write(b"a pack")
+        upload.commit_pack(pack)
+        now = self.clock.now()
+        place = Place(pack, 0, 1, 1, 0, 0)
+        await self.repository.blobs.add_pack(SCOPE, pack, 6, {bytes([pack] * 32): place}, now.wall)
+        job_id = str(uuid.uuid4())
+        path = self.repository.stash.keep_tree(job_id, b"a tree")
+        new = new_job(id=job_id, zip_path=path, packs=frozenset({pack}), created=now, **overrides)
         job, _ = await self.repository.add(new)
         return job
 

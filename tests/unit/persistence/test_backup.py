@@ -348,3 +348,14 @@ async def test_a_manifest_of_the_future_can_have_more_in_it(data, destination):
     facts = msgspec.json.decode(path.read_bytes())
     path.write_bytes(msgspec.json.encode(facts | {"colour": "blue"}))
     assert backup_folder.read_manifest(destination).format == backup_folder.FORMAT
+
+
+async def test_a_manifests_job_takes_its_pack_along_and_no_other(data, destination):
+    job, other = await data.queued_tree(7), await data.queued_tree(8)
+    await data.end(await data.start(other))
+    manifest = back_up(data.paths, destination, data.clock)
+    assert manifest.problems == []
+    assert names(destination / "packs") == [f"{7:016x}.zip"]
+    assert rows(destination, "SELECT id FROM packs") == [(7,)]
+    assert rows(destination, "SELECT pack FROM blobs") == [(7,)]
+    assert (destination / "stash" / f"{job.id}.tree").read_bytes() == b"a tree"

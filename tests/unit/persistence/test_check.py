@@ -289,7 +289,7 @@ async def test_what_only_a_person_can_decide_is_found_and_left_alone(data, premi
 def test_every_kind_of_fault_is_planted():
     planted = {kind for _, kind in (*MENDABLE, *FOR_PEOPLE)}
     # The others have tests of their own below.
-    others = {Kind.DATABASE_DAMAGED, Kind.SCHEMA_OLD, Kind.DISK_LOW}
+    others = {Kind.DATABASE_DAMAGED, Kind.SCHEMA_OLD, Kind.DISK_LOW, Kind.PACK_ORPHAN}
     assert planted | others == set(Kind) == set(REPAIRS)
 
 
@@ -489,3 +489,24 @@ async def test_many_ended_jobs_are_no_trouble(data, premises):
     found = looked(premises)
     assert {finding.kind for finding in found} == {Kind.LOG_MISSING}
     assert len(found) == 2_000
+
+
+async def test_a_manifests_job_is_sound_with_its_pack_and_damaged_without(data, premises):
+    job = await data.queued_tree(7)
+    assert looked(premises) == []
+    data.paths.pack_file(7).unlink()
+    (found,) = looked(premises)
+    assert (found.kind, found.subject) == (Kind.STASH_DAMAGED, job.id)
+    assert repair(premises, found, alone=False) is None
+    assert (await data.job(job)).reason is EndReason.INFRA_ERROR
+
+
+async def test_a_pack_that_no_row_knows_is_found_and_deleted(data, premises):
+    await data.queued_tree(7)
+    age(data, data.paths.pack_file(7))
+    stray = placed(data, f"packs/{8:016x}.zip")
+    (found,) = looked(premises)
+    assert (found.kind, found.subject) == (Kind.PACK_ORPHAN, str(stray))
+    assert repair(premises, found, alone=False) is None
+    assert data.paths.pack_file(7).exists()
+    assert not stray.exists()
