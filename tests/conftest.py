@@ -1,6 +1,7 @@
 """What every test may lean on: the engine, the runner image, a namespace of its own."""
 
 import os
+import signal
 import uuid
 from functools import cache
 
@@ -10,6 +11,10 @@ from hypothesis import settings
 # A loaded machine is no failure: what is too slow shows in the benchmarks.
 settings.register_profile("standby-ci", deadline=None, print_blob=True)
 settings.load_profile("standby-ci")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in a shell's background: the processes of the tests would ignore Ctrl-C too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @cache
