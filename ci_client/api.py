@@ -56,6 +56,10 @@ class CIClient:
         """Return the job that ``reference`` names: its id, a unique prefix, or ``last``."""
         return await self._call(self._session.job, reference)
 
+    async def cancel(self, reference: str) -> JobDict:
+        """Cancel a job; return it: ``cancelled``, or ``running`` while it is being stopped."""
+        return await self._call(self._session.cancel, reference)
+
     async def jobs(self, limit: int = 100) -> list[JobDict]:
         """Return at most ``limit`` jobs, the newest first."""
         return await self._call(self._session.jobs, limit)

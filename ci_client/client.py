@@ -26,6 +26,7 @@ from ci_client.sending import Project
 from ci_client.session import JobDict, Session
 
 __all__ = [
+    "cancel_job",
     "create_project_zip",
     "get_job",
     "list_jobs",
@@ -96,6 +97,21 @@ def get_job(
     """Return a job: ``job_id, status, success, start_time, end_time`` and more."""
     with _connected(server_url, api_key) as server:
         return server.job(job_id)
+
+
+def cancel_job(
+    job_id: str, server_url: str = DEFAULT_SERVER_URL, api_key: str | None = None
+) -> JobDict:
+    """Cancel a job and return it: ``cancelled``, or still ``running`` while it is being stopped.
+
+    ``wait_for_job`` yields ``complete`` when it is. ``job_id`` may be a unique prefix, or ``last``.
+
+    Raises:
+        InvalidTransition: it has ended otherwise.
+
+    """
+    with _connected(server_url, api_key) as server:
+        return server.cancel(job_id)
 
 
 def list_jobs(

@@ -40,6 +40,7 @@ EXIT_OF_REASON: Mapping[str, Exit] = {
 EXIT_OF_CODE: Mapping[str, Exit] = {
     "ambiguous_job": Exit.USAGE,
     "authentication_failed": Exit.AUTHENTICATION,
+    "backup_unusable": Exit.INFRASTRUCTURE,
     "blobs_missing": Exit.INFRASTRUCTURE,
     "client_error": Exit.INFRASTRUCTURE,
     "configuration_error": Exit.USAGE,

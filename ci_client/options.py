@@ -1,5 +1,6 @@
 """What the commands have in common on their lines, for click."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,12 @@ _COMMAND_KEY = "ci_client.command"
 pass_invocation = click.make_pass_decorator(Invocation)
 
 json_option = click.option(JSON.name, JSON.parameter, is_flag=True, help=JSON.text)
+
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where database, logs and uploads are kept. Default: CI_DATA_DIR, or here.",
+)
 
 job_argument = click.argument(JOB.parameter, metavar=JOB.metavar)
 
@@ -41,6 +48,13 @@ def _argument(place: Place) -> click.Argument:
     return click.Argument(
         [place.parameter], metavar=place.metavar, type=kind, default=place.default
     )
+
+
+def data_dir_overrides(data_dir: Path | None) -> dict[str, str]:
+    """Return the settings that the option ``--data-dir`` stands for."""
+    if data_dir is None:
+        return {}
+    return {"CI_DATA_DIR": str(data_dir), "CI_DB_PATH": str(data_dir / "ci_jobs.db")}
 
 
 class _CommandAfterDashes(click.Command):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 JobDict = dict[str, "Any"]
 """A job as ``ci_common.api.JobView`` has it."""
 
+_MANAGEMENT = "/api/v1"
 _PAGE = 100
 _STREAM_HEADERS = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
 _NEXT_PAGE = r'<([^>]*)>\s*;\s*rel="?next\b'
@@ -131,6 +132,16 @@ class Session:
         with self._ask(_path_of(reference)) as response:
             return _object(response)
 
+    def cancel(self, reference: str) -> JobDict:
+        """Cancel a job; return it: ``cancelled``, or still ``running`` while it is being stopped.
+
+        Raises:
+            InvalidTransition: it has ended otherwise.
+
+        """
+        with self._ask(self._managed(_path_of(reference)), method="DELETE") as response:
+            return _object(response)
+
     def jobs(self, limit: int = _PAGE) -> list[JobDict]:
         """Return at most ``limit`` jobs, the newest first."""
         found: list[JobDict] = []
@@ -184,6 +195,10 @@ class Session:
         from ci_client.logs import tail_offset
 
         return tail_offset(self._http, f"{_path_of(job_id)}/log", lines)
+
+    def _managed(self, path: str) -> str:
+        base = self._http.base_url
+        return path if base.endswith(_MANAGEMENT) else _MANAGEMENT + path
 
     @contextmanager
     def _ask(

@@ -38,18 +38,24 @@ def state_of(job: Mapping[str, Any]) -> str:
     """Return where a job is in its life, and how it ended, in a word or two."""
     if job.get("reason"):
         return str(job["reason"]).replace("_", " ")
+    if job.get("stopping"):
+        return f"{job['status']}, being stopped"
     position = job.get("position")
     return f"{job['status']} #{position}" if position else str(job["status"])
 
 
 def seconds_of(job: Mapping[str, Any]) -> float | None:
-    """Return how many seconds a job ran, None while it has not ended or if it never ran."""
+    """Return how many seconds a job ran, None while it has not ended or if it never ran.
+
+    None also where the server's clock was set back meanwhile.
+    """
     from datetime import datetime
 
     start, end = job.get("start_time"), job.get("end_time")
     if not start or not end:
         return None
-    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+    seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+    return seconds if seconds >= 0 else None
 
 
 def _failed(complete: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ clock is left to compare.
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +27,10 @@ class Moment:
         if earlier.boot_id == self.boot_id:
             return max(0.0, self.uptime - earlier.uptime)
         return max(0.0, (self.wall - earlier.wall).total_seconds())
+
+    def earlier(self, seconds: float) -> "Moment":
+        """Return the moment ``seconds`` before this one; its uptime may be negative."""
+        return Moment(self.wall - timedelta(seconds=seconds), self.uptime - seconds, self.boot_id)
 
 
 class Clock(Protocol):

@@ -16,6 +16,7 @@
     ├── StorageFull               the disk, or what we may use of it, is full
     ├── StorageBusy               the database stayed locked past its deadline
     ├── DatabaseUnusable          corrupt, or written by a newer version
+    ├── BackupUnusable            a backup that is not whole, or newer than we are
     ├── InvalidTransition         a write the state machine does not know
     ├── ConfigurationError        a setting is wrong; the text names it and the fix
     ├── EngineError               the machinery that runs containers
@@ -140,6 +141,12 @@ class DatabaseUnusable(CIError):
     """The database cannot be used."""
 
     code = "database_unusable"
+
+
+class BackupUnusable(CIError):
+    """The backup cannot be restored."""
+
+    code = "backup_unusable"
 
 
 class InvalidTransition(CIError):

@@ -28,6 +28,7 @@ from ci_common.errors import InvalidTransition
 from ci_common.logs import LogStore
 from ci_common.recipe import Recipe
 from ci_common.snapshots import SnapshotStore
+from ci_common.space import Space
 from ci_common.stash import Stash
 
 
@@ -113,6 +114,11 @@ class Result:
     def success(self) -> bool:
         """Whether the verdict is a pass."""
         return self.reason is EndReason.PASSED
+
+    @property
+    def change(self) -> Change:
+        """What writing this result does to a running job."""
+        return Change.CANCEL if self.reason is EndReason.CANCELLED else Change.FINISH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +213,8 @@ class JobRepository(Protocol):
 
     A job's project and log are files beside the rows: ``stash`` and ``logs`` keep
     them, under ``data_dir``, which is all that has to be saved of a server.
-    ``blobs`` and ``snapshots`` keep their notes beside the jobs.
+    ``blobs`` and ``snapshots`` keep their notes beside the jobs; ``space``
+    tells how much room there is for all of it.
     """
 
     data_dir: Path
@@ -215,6 +222,7 @@ class JobRepository(Protocol):
     logs: LogStore
     blobs: BlobStore
     snapshots: SnapshotStore
+    space: Space
 
     async def initialize(self) -> None:
         """Open the store and bring its schema up to date. Idempotent.
@@ -315,7 +323,10 @@ class JobRepository(Protocol):
         ...
 
     async def finish(self, job_id: str, *, attempt: int, result: Result, now: Moment) -> bool:
-        """Write the end of a running job, once and for all."""
+        """Write the end of a running job, once and for all.
+
+        With the reason ``CANCELLED`` the job ends as cancelled, else as completed.
+        """
         ...
 
     async def requeue(
@@ -327,5 +338,38 @@ class JobRepository(Protocol):
         detail: str,
         hold_until: datetime | None = None,
     ) -> bool:
-        """Put a running job back in its old place; ``charged`` adds one to its faults."""
+        """Put a running job back in its old place; ``charged`` adds one to its faults.
+
+        False also when the attempt is being stopped: then it is to end, not to run again.
+        """
+        ...
+
+    async def cancel(self, job_id: str, *, now: Moment) -> Job:
+        """End a queued job as cancelled, or ask for a running one to be stopped; return the row.
+
+        Any attempt is meant, whichever it is by now. A running job only gets its
+        ``stop_reason``, unless it has one: whoever runs it stops it. A job that
+        has ended stays as it is, so cancelling twice changes nothing.
+
+        Raises:
+            JobNotFound: there is none.
+
+        """
+        ...
+
+    async def oldest_ended(self, *, limit: int, before: Moment) -> Sequence[Job]:
+        """Return at most ``limit`` jobs that ended before that moment, the first ended first.
+
+        Both clocks must say so for a job of the same boot: one that was set
+        forward makes nothing older.
+        """
+        ...
+
+    async def forget(self, job_ids: Iterable[str]) -> int:
+        """Delete the rows of those of the jobs that have ended; return how many.
+
+        Their idempotency keys are forgotten with them; a ``seq`` never comes
+        again. Zips and logs are the caller's to delete, afterwards: then no
+        reader ever sees a job without its log.
+        """
         ...

@@ -1,5 +1,7 @@
 """The log of a job: one append-only run of bytes, read by offset."""
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Protocol
 
 
@@ -29,6 +31,23 @@ class LogWriter(Protocol):
         ...
 
 
+class LogReader(Protocol):
+    """A log held open: it can be read to its end, even if it is deleted meanwhile."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in the log now."""
+        ...
+
+    def read(self, offset: int, limit: int) -> bytes:
+        """Return at most ``limit`` bytes from ``offset``; empty at or past the end."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the log. Idempotent."""
+        ...
+
+
 class LogStore(Protocol):
     """Logs by job id. Calls are short, block, and may come from any thread or process."""
 
@@ -50,4 +69,19 @@ class LogStore(Protocol):
 
     def remove(self, job_id: str) -> None:
         """Delete a log. Succeeds when there is none."""
+        ...
+
+    def open_reader(self, job_id: str) -> LogReader | None:
+        """Hold a log open; None when there is none (any more)."""
+        ...
+
+    def stored(self, *, older_than: datetime) -> Iterable[str]:
+        """Yield the job ids of logs last written before ``older_than``, read as they are asked for.
+
+        Some of those deleted meanwhile may be among them.
+        """
+        ...
+
+    def usage(self) -> int:
+        """Return the bytes of all logs together. Looks at each: for a worker thread."""
         ...

@@ -26,6 +26,17 @@ def parse_bytes(text: str) -> int:
     return int(float(number) * 1024 ** _POWERS[unit.lower()])
 
 
+def format_bytes(size: float) -> str:
+    """Return a size as people read it: ``640 bytes``, ``1.5 GiB``."""
+    if size < 1024:
+        return f"{size:.0f} bytes"
+    for unit in ("KiB", "MiB", "GiB"):
+        size /= 1024
+        if size < 1024:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1024:.1f} TiB"
+
+
 def parse_seconds(text: str) -> float:
     """Return a duration in seconds; a bare number is seconds.
 

@@ -10,8 +10,8 @@ takes it up again.
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -34,7 +34,8 @@ from ci_controller.job_script import render_environment
 from ci_controller.preparing import Place, Preparer
 from ci_controller.settings import ControllerSettings
 from ci_controller.snapshots import Snapshots
-from ci_controller.verdict import judge
+from ci_controller.starts import CalledOff, Starts
+from ci_controller.verdict import end_note, judge
 from ci_controller.workspace import ProjectTar
 
 _log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class Attempts:
     snapshots: Snapshots
     preparer: Preparer
     arrivals: Arrivals
+    starts: Starts = field(default_factory=Starts)
 
     async def start(self, job: Job, *, discard: bool = False) -> None:
         """Start a claimed job and stay with it to its result.
@@ -76,13 +78,20 @@ class Attempts:
 
     async def vanish(self, job: Job) -> None:
         """Deal with a job whose container is no longer there."""
-        await self._give_back(job, AttemptFault("the container vanished"))
+        await self._conclude(job, AttemptFault("the container vanished"))
 
     async def stop(self, job: Job, reason: EndReason) -> None:
-        """Stop a running attempt; whoever stays with it writes the result."""
-        if await self.repository.record_stop(job.id, attempt=job.attempt, reason=reason):
-            self.snapshots.wake(job.id)
-            await self.executor.stop(self._name(job), grace=self.settings.stop_grace)
+        """Stop a running attempt; whoever stays with it writes the result.
+
+        One that is still on its way into its container is called off. An
+        installation that runs already is stopped as the job would be.
+        """
+        if not await self.repository.record_stop(job.id, attempt=job.attempt, reason=reason):
+            return
+        self.snapshots.wake(job.id)
+        if job.id not in self.preparer.installing:
+            self.starts.call_off(job.id)
+        await self.executor.stop(self._name(job), grace=self.settings.stop_grace)
 
     def _name(self, job: Job) -> str:
         return self.executor.container_name(job.id, job.attempt)
@@ -90,10 +99,10 @@ class Attempts:
     async def _settle(self, job: Job, run: Coroutine[None, None, Result]) -> None:
         """Write down what comes out of an attempt, whatever it is."""
         outcome = await self._outcome(job, run)
-        if outcome is None:
-            return
-        if isinstance(outcome, AttemptFault):
-            outcome = await self._stopped_anyway(job) or outcome
+        if outcome is not None:
+            await self._conclude(job, outcome)
+
+    async def _conclude(self, job: Job, outcome: Result | AttemptFault) -> None:
         if isinstance(outcome, Result):
             await self._finish(job, outcome)
         else:
@@ -101,12 +110,15 @@ class Attempts:
         self.life.engine_was_away.discard(job.id)
         await self._clean_up(job)
 
-    async def _stopped_anyway(self, job: Job) -> Result | None:
-        """Return the result of an attempt that we were stopping when it met its fault."""
+    async def _end_stopped(self, job: Job) -> bool:
+        """End an attempt that was being stopped when it met its fault; False if it was not."""
         row = await self.repository.get(job.id)
         if row.attempt != job.attempt or row.stop_reason is None:
-            return None
-        return Result(reason=row.stop_reason)
+            return False
+        # Whoever reads that the job is stopped relies on nothing of it running any more.
+        await self.executor.remove(self._name(job))
+        await self._finish(job, Result(reason=row.stop_reason))
+        return True
 
     async def _outcome(
         self, job: Job, run: Coroutine[None, None, Result]
@@ -141,15 +153,17 @@ class Attempts:
 
     async def _run_new(self, job: Job, *, discard: bool) -> Result:
         with JobLog(self.repository.logs, job, self.signals, new_attempt=True) as log:
-            place = await self._place(job, log, discard=discard)
-            if isinstance(place, Result):
-                return place
-            with _fault_if_unavailable():
-                pump = await self._feed(job, log, place)
+            try:
+                async with self.starts.of(job.id):
+                    place = await self._place(job, log, discard=discard)
+                    if isinstance(place, Result):
+                        return place
+                    with _fault_if_unavailable():
+                        pump = await self._feed(job, log, place)
+            except CalledOff as error:
+                raise AttemptFault("its start was called off", charged=False) from error
             self.arrivals.fed(job.id)
-            if place.key:
-                await self.snapshots.used(place.key)
-            return await self._stay(job, log, pump)
+            return await self._stay(job, log, pump, key=place.key)
 
     async def _place(self, job: Job, log: JobLog, *, discard: bool) -> Place | Result:
         """Return where a job is to run, or how it ended on the way there."""
@@ -170,10 +184,12 @@ class Attempts:
             raise AttemptLost
         environment = render_environment(job.recipe, self.settings.defaults.env)
         tar = ProjectTar(job.zip_path, place.script, environment)
-        pump = await self.executor.feed(name, tar, log.sink)
-        if not await self.repository.record_fed(job.id, attempt=job.attempt):
-            await pump.close()
-            raise AttemptLost
+        async with AsyncExitStack() as unless_fed:
+            pump = await self.executor.feed(name, tar, log.sink)
+            unless_fed.push_async_callback(pump.close)
+            if not await self.repository.record_fed(job.id, attempt=job.attempt):
+                raise AttemptLost
+            unless_fed.pop_all()
         return pump
 
     async def _enter(self, job: Job, place: Place) -> None:
@@ -216,15 +232,20 @@ class Attempts:
         if not await self.executor.has_output(name):
             await self.executor.stop(name, grace=0)
 
-    async def _stay(self, job: Job, log: JobLog, pump: OutputPump) -> Result:
-        """Pump until the container has ended; return the verdict."""
+    async def _stay(self, job: Job, log: JobLog, pump: OutputPump, *, key: str = "") -> Result:
+        """Pump until the container has ended; return the verdict.
+
+        ``key`` is that of the snapshot the job has just started from, if any.
+        """
+        if key:
+            await self.snapshots.used(key)
         ended, stop_reason = await self.life.to_its_end(job, log, pump)
         return judge(job.recipe, ended, stop_reason)
 
     async def _finish(self, job: Job, result: Result) -> None:
-        if result.reason is EndReason.INFRA_ERROR:
+        if text := end_note(result, self.settings.defaults.timeout_of(job.recipe)):
             with JobLog(self.repository.logs, job, self.signals) as log:
-                log.note(f"Infrastructure error: {result.detail}")
+                log.note(text)
         if await self.repository.finish(
             job.id, attempt=job.attempt, result=result, now=self.clock.now()
         ):
@@ -232,7 +253,9 @@ class Attempts:
         self.signals.notify(job_topic(job.id))
 
     async def _give_back(self, job: Job, fault: AttemptFault) -> None:
-        """Queue the job again, or end it when its attempts are used up."""
+        """Queue the job again; end it when it is being stopped or its attempts are used up."""
+        if await self._end_stopped(job):
+            return
         faults = job.faults + fault.charged
         if faults >= job.max_attempts:
             detail = f"{fault.detail} ({faults} attempts)"
@@ -247,15 +270,16 @@ class Attempts:
                     f"Attempt {faults} of {job.max_attempts} was lost: {fault.detail}. "
                     "The job starts again by itself."
                 )
-        await self.repository.requeue(
+        # Refused if its stop was asked for just now: then the next look finds no container for it.
+        if await self.repository.requeue(
             job.id,
             attempt=job.attempt,
             charged=fault.charged,
             detail=fault.detail,
             hold_until=hold_until,
-        )
-        _log.warning("job %s: queued again: %s", job.id, fault.detail)
-        self.signals.notify(job_topic(job.id))
+        ):
+            _log.warning("job %s: queued again: %s", job.id, fault.detail)
+            self.signals.notify(job_topic(job.id))
 
     async def _clean_up(self, job: Job) -> None:
         """Remove what the attempt leaves behind; what fails here is swept later."""

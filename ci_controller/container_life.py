@@ -79,14 +79,7 @@ class ContainerLife:
             raise AttemptFault("the container engine stopped while the job was running")
         if child_was_killed(ended):
             log.note(CHILD_KILLED_NOTE)
-        if row.stop_reason is EndReason.TIMED_OUT:
-            self.note_time_limit(job, log)
         return ended, row.stop_reason
-
-    def note_time_limit(self, job: Job, log: JobLog) -> None:
-        """Say in the log that the job took too long."""
-        limit = self.settings.defaults.timeout_of(job.recipe)
-        log.note(f"Stopped: the job took longer than its time limit of {limit:g} s.")
 
     async def current(self, job: Job) -> Job:
         """Return the job's row as it is now, with what was recorded since the claim.

@@ -15,6 +15,7 @@ from ci_common.signals import CACHE, QUEUE, LocalSignals, Signals, Subscription,
 from ci_controller.arrivals import Arrivals
 from ci_controller.attempts import Attempts
 from ci_controller.container_life import ContainerLife
+from ci_controller.housekeeping import Housekeeper
 from ci_controller.lock import ControllerLock
 from ci_controller.observe import Observation, Work, observe
 from ci_controller.plan import (
@@ -33,7 +34,6 @@ from ci_controller.preparing import Preparer
 from ci_controller.settings import ControllerSettings
 from ci_controller.snapshots import Snapshots
 from ci_controller.standby import StandbyPool
-from ci_controller.sweep import sweep, sweep_packs
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +90,13 @@ class JobController:
         self._stops: dict[str, asyncio.Task[None]] = {}
         self._removals: dict[str, asyncio.Task[None]] = {}
         self._chores: dict[str, asyncio.Task[None]] = {}
-        self._swept_at: float | None = None
+        self._housekeeper = Housekeeper(
+            repository,
+            self._clock,
+            self._settings,
+            in_hand=self._jobs.keys(),
+            also=self._snapshots.look_again,
+        )
         self._engine_error: str | None = "not looked at yet"
 
     def _build_attempts(self) -> Attempts:
@@ -139,6 +145,7 @@ class JobController:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._housekeeper.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FAREWELL):
                 await self._standbys.close()
@@ -174,9 +181,10 @@ class JobController:
     async def _tick(self) -> None:
         try:
             if self._lead():
+                # First: on a full disk it is what lets the rest succeed.
+                self._housekeeper.begin_if_due()
                 await self.reconcile()
                 self._tidy()
-                await self._sweep_now_and_then()
         except CIError as error:
             _log.warning("reconciling failed, trying again: %s", error.detail)
         except Exception:  # noqa: BLE001 -- everything hangs on the loop: it outlives our mistakes
@@ -192,6 +200,7 @@ class JobController:
         work = Work(
             busy=frozenset(self._jobs),
             stopping=frozenset(self._stops),
+            starting=self._attempts.starts.job_ids,
             arriving=bool(self._arrivals),
         )
         standbys = self._standbys.ready
@@ -286,18 +295,3 @@ class JobController:
     def _tidy(self) -> None:
         if self._snapshots.untidy and self._engine_error is None and not self._chores:
             self._spawn(self._chores, "tidy", "tidy-snapshots", self._snapshots.tidy())
-
-    async def _sweep_now_and_then(self) -> None:
-        uptime = self._clock.now().uptime
-        if self._swept_at is None or uptime - self._swept_at >= self._settings.sweep_interval:
-            self._swept_at = uptime
-            self._snapshots.look_again()
-            grace = self._settings.orphan_grace
-            await sweep(self._repository, self._clock, grace=grace)
-            await sweep_packs(
-                self._repository,
-                self._clock,
-                grace=grace,
-                budget=self._settings.blob_bytes,
-                age=self._settings.blob_age,
-            )

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -30,9 +31,10 @@ class ControllerLock:
         except BlockingIOError:
             os.close(descriptor)
             return False
-        # For people who wonder who leads; nothing reads it.
-        os.truncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        # For people who wonder who leads; nothing reads it, and a full disk must not matter.
+        with suppress(OSError):
+            os.truncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
         self._descriptor = descriptor
         return True
 

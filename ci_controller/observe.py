@@ -16,11 +16,13 @@ from ci_controller.settings import ControllerSettings
 class Work:
     """What this process has in hand: ids of jobs that tasks work at, and that are being stopped.
 
-    ``arriving``: whether one of them is on its way into a container, or has just got there.
+    ``starting``: those that can be called off on their way into a container.
+    ``arriving``: whether one is on its way there, or has just got there.
     """
 
     busy: frozenset[str] = frozenset()
     stopping: frozenset[str] = frozenset()
+    starting: frozenset[str] = frozenset()
     arriving: bool = False
 
 
@@ -57,6 +59,7 @@ async def observe(
         containers=containers,
         busy=work.busy,
         stopping=work.stopping,
+        starting=work.starting,
         arriving=work.arriving,
         timeouts={job.id: settings.defaults.timeout_of(job.recipe) for job in running},
         capacity=settings.max_running,

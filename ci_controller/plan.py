@@ -23,6 +23,8 @@ class Snapshot:
     containers belong to, by id. ``busy``: ids of jobs that a task of this
     process works at. ``stopping``: of those, the ones being stopped.
     ``timeouts``: seconds an attempt may take, by id of a running job.
+    ``starting``: of the busy ones, those on their way into a container,
+    but for those called off.
     ``arriving``: whether a job is on its way into a container, or has just got there.
     """
 
@@ -35,6 +37,7 @@ class Snapshot:
     stopping: frozenset[str] = frozenset()
     timeouts: Mapping[str, float] = field(default_factory=dict)
     standbys: StandbyView = field(default_factory=StandbyView)
+    starting: frozenset[str] = frozenset()
     arriving: bool = False
     capacity: int = 1
     orphan_grace: float = 60.0
@@ -67,7 +70,7 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True)
 class Vanish:
-    """Deal with a job whose container is no longer there."""
+    """Deal with a job whose container is no longer there, or is not to be made any more."""
 
     job_id: str
     attempt: int
@@ -75,7 +78,7 @@ class Vanish:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop a running attempt, and remember why before doing so."""
+    """Stop an attempt that runs or is on its way, and remember why before doing so."""
 
     job_id: str
     attempt: int
@@ -107,7 +110,7 @@ def plan(snapshot: Snapshot) -> list[Action]:
     starts = [*_resume(snapshot, found), *_claim(snapshot)]
     return [
         *_clear(snapshot, snapshot.containers),
-        *_time_out(snapshot, found),
+        *_stop(snapshot, found),
         *starts,
         *_stand_by(snapshot, snapshot.containers, busy=bool(starts) or snapshot.arriving),
     ]
@@ -154,7 +157,7 @@ def _resume(
     for job in snapshot.running:
         if job.id in snapshot.busy:
             continue
-        if job.container is None:
+        if job.container is None and job.stop_reason is None:
             # Its name is written down before it is fed, so whatever stands there is unfed.
             yield Start(job.id, job.attempt)
         elif (job.id, job.attempt) in found:
@@ -163,21 +166,24 @@ def _resume(
             yield Vanish(job.id, job.attempt)
 
 
-def _time_out(
-    snapshot: Snapshot, found: Mapping[tuple[str, int], ObservedContainer]
-) -> Iterator[Stop]:
+def _stop(snapshot: Snapshot, found: Mapping[tuple[str, int], ObservedContainer]) -> Iterator[Stop]:
     for job in snapshot.running:
+        if job.id in snapshot.stopping:
+            continue
         container = found.get((job.id, job.attempt))
-        if job.started is None or container is None or job.id in snapshot.stopping:
-            continue
-        if container.state is not ContainerState.RUNNING:
-            continue
-        limit = snapshot.timeouts.get(job.id)
-        if job.stop_reason is not None:
-            # Someone wrote the intent down and died before carrying it out.
+        lives = container is not None and container.state is ContainerState.RUNNING
+        if job.stop_reason is not None and (lives or job.id in snapshot.starting):
+            # Asked for through any process; or one of ours died before carrying it out.
             yield Stop(job.id, job.attempt, job.stop_reason)
-        elif limit is not None and snapshot.now.seconds_since(job.started) >= limit:
+        elif lives and _is_overdue(job, snapshot):
             yield Stop(job.id, job.attempt, EndReason.TIMED_OUT)
+
+
+def _is_overdue(job: Job, snapshot: Snapshot) -> bool:
+    limit = snapshot.timeouts.get(job.id)
+    if job.started is None or limit is None:
+        return False
+    return snapshot.now.seconds_since(job.started) >= limit
 
 
 def _claim(snapshot: Snapshot) -> Iterator[Claim]:

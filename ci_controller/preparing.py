@@ -77,6 +77,8 @@ class Preparer:
         self._snapshots = snapshots
         self._arrivals = arrivals
         self._clock = clock
+        self.installing: set[str] = set()
+        """Ids of jobs whose installation runs: stopping its container brings it to its end."""
 
     async def find(self, job: Job, *, discard: bool) -> Place | None:
         """Return where a job can run at once; None if its dependencies have to be installed first.
@@ -199,7 +201,6 @@ class Preparer:
                 await self._life.repository.record_stop(
                     job.id, attempt=job.attempt, reason=EndReason.TIMED_OUT
                 )
-                self._life.note_time_limit(job, log)
             self._arrivals.begin(job.id)
             row = await self._life.current(job)
             if row.stop_reason is not None:
@@ -243,7 +244,11 @@ class Preparer:
 
     async def _conclude(self, job: Job, log: JobLog, pump: OutputPump, key: str) -> Place | Result:
         """Stay with an installation to its end, and keep what came of it."""
-        ended, stop_reason = await self._life.to_its_end(job, log, pump)
+        self.installing.add(job.id)
+        try:
+            ended, stop_reason = await self._life.to_its_end(job, log, pump)
+        finally:
+            self.installing.discard(job.id)
         if stop_reason is not None or ended.exit_code != 0:
             return judge_installation(ended, stop_reason)
         self._arrivals.begin(job.id)

@@ -58,6 +58,22 @@ def default_max_running() -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSettings:
+    """How long ended jobs are kept; 0 means without end, or without bound.
+
+    ``keep_for``: seconds after its end that a job is kept. ``keep_log_bytes``:
+    what all logs together may take. ``keep_at_least``: seconds in which no job
+    goes for want of room. ``usage_interval``: seconds between two looks at
+    what the logs take.
+    """
+
+    keep_for: float = 0.0
+    keep_log_bytes: int = 0
+    keep_at_least: float = 3600.0
+    usage_interval: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerSettings:
     """Bounds of the reconcile loop; all ``*_grace`` values are seconds.
 
@@ -81,4 +97,5 @@ class ControllerSettings:
     backoff: Backoff = field(default_factory=Backoff)
     defaults: JobDefaults = field(default_factory=JobDefaults)
     standby: StandbySettings = field(default_factory=StandbySettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     snapshots: SnapshotSettings = field(default_factory=SnapshotSettings)

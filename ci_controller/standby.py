@@ -11,9 +11,9 @@ import logging
 import secrets
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
+from ci_common.backoff import Backoff
 from ci_common.clock import Clock
 from ci_common.errors import EngineError
 from ci_common.executor import (
@@ -28,6 +28,9 @@ _log = logging.getLogger(__name__)
 
 _FAILURE_PAUSE = 30.0
 """Seconds for which a spec whose standby could not be launched gets none."""
+
+_DEATH_PAUSE = Backoff(first=2.0, longest=_FAILURE_PAUSE)
+"""How long a spec gets none when one standby after another ended before any was used."""
 
 _MOST_SPECS = 8
 """Specs remembered as recently used."""
@@ -77,7 +80,9 @@ class StandbyPool:
         self._ready: dict[str, str] = {}
         self._coming: dict[str, tuple[str, asyncio.Task[None]]] = {}
         self._taken: set[str] = set()
-        self._failed: dict[str, float] = {}
+        self._not_before: dict[str, float] = {}
+        self._dead: set[str] = set()
+        self._deaths: Counter[str] = Counter()
 
     @property
     def ready(self) -> frozenset[str]:
@@ -101,6 +106,7 @@ class StandbyPool:
         for name, each in seen.items():
             if each.key in self._specs and each.state is ContainerState.RUNNING:
                 self._offer(name, each.key)
+        self._mourn({name: each.key for name, each in seen.items() if _has_ended(each)})
         # A name that was handed over is not forgotten while an old list may still show it.
         self._taken &= seen.keys()
 
@@ -114,10 +120,16 @@ class StandbyPool:
         if self._executor is None:
             return False
         while (standby := await self._next(spec.key)) is not None:
-            if await self._executor.take_standby(standby, name, spec):
-                return True
-            _log.info("standby %s cannot be used any more", standby)
-            await self._executor.remove(standby)
+            try:
+                if await self._executor.take_standby(standby, name, spec):
+                    del self._deaths[spec.key]
+                    return True
+                _log.info("standby %s cannot be used any more", standby)
+                await self._executor.remove(standby)
+            except BaseException:
+                # The engine knows whether it still is one, and the next look asks it.
+                self._taken.discard(standby)
+                raise
         return False
 
     def fill(self, key: str) -> None:
@@ -166,11 +178,22 @@ class StandbyPool:
         uptime = self._clock.now().uptime
         for key, spec in reversed(self._specs.items()):
             count = min(self._settings.size, left // spec.memory)
-            failed = self._failed.get(key)
-            if count and (failed is None or uptime - failed >= _FAILURE_PAUSE):
+            if count and uptime >= self._not_before.get(key, 0.0):
                 wanted[key] = count
                 left -= count * spec.memory
         return wanted
+
+    def _mourn(self, dead: Mapping[str, str]) -> None:
+        """Pause with specs whose standbys end by themselves, as they do in an image without tar.
+
+        The first is replaced at once: it may have been the engine, or somebody's hand.
+        """
+        for key in {key for name, key in dead.items() if name not in self._dead}:
+            self._deaths[key] += 1
+            if self._deaths[key] > 1:
+                pause = _DEATH_PAUSE.ceiling(self._deaths[key] - 1)
+                self._not_before[key] = self._clock.now().uptime + pause
+        self._dead = set(dead)
 
     def _offer(self, name: str, key: str) -> None:
         if name not in self._taken and name not in self._coming:
@@ -186,10 +209,14 @@ class StandbyPool:
             if its_key == key and name not in self._taken:
                 self._taken.add(name)
                 # Shielded: who waits may be cancelled, the standby is wanted all the same.
-                with suppress(EngineError):
+                try:
                     await asyncio.shield(task)
-                    return name
-                return None
+                except EngineError:
+                    return None
+                except asyncio.CancelledError:
+                    self._taken.discard(name)
+                    raise
+                return name
         return None
 
     async def _launch(self, name: str, spec: ContainerSpec) -> None:
@@ -198,8 +225,11 @@ class StandbyPool:
             await self._executor.launch(name, spec)
         except EngineError as error:
             _log.warning("no standby of %s for a while: %s", spec.image, error.detail)
-            self._failed[spec.key] = self._clock.now().uptime
+            self._not_before[spec.key] = self._clock.now().uptime + _FAILURE_PAUSE
             raise
-        self._failed.pop(spec.key, None)
         if name not in self._taken:
             self._ready[name] = spec.key
+
+
+def _has_ended(container: ObservedContainer) -> bool:
+    return container.state is ContainerState.EXITED

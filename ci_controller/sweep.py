@@ -3,10 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import islice
 
 from ci_common.blobs import Pack
 from ci_common.clock import Clock
+from ci_common.errors import JobNotFound
 from ci_common.jobs import JobRepository
 
 _log = logging.getLogger(__name__)
@@ -19,8 +22,7 @@ async def sweep(repository: JobRepository, clock: Clock, *, grace: float) -> int
     """Delete temporary files and stashes that nothing needs; return how many.
 
     Only those older than ``grace`` seconds: younger ones may be on their way.
-    A stash is needed until its job has ended. Logs are opened after the claim,
-    so there is none without a row.
+    A stash is needed until its job has ended.
     """
     before = clock.now().wall - timedelta(seconds=grace)
     stash = repository.stash
@@ -34,6 +36,31 @@ async def sweep(repository: JobRepository, clock: Clock, *, grace: float) -> int
     if removed:
         _log.info("swept %d files that no job needs", removed)
     return removed
+
+
+async def sweep_logs(repository: JobRepository, clock: Clock, *, grace: float) -> int:
+    """Delete logs without a row that are older than ``grace`` seconds; return how many.
+
+    Logs are opened after the claim, so only a crash while a job was being
+    removed leaves one: it is enough to look once after each start.
+    """
+    before = clock.now().wall - timedelta(seconds=grace)
+    stored = iter(repository.logs.stored(older_than=before))
+    removed = 0
+    while job_ids := await asyncio.to_thread(lambda: list(islice(stored, _BATCH))):
+        known = {job.id for job in await repository.get_many(job_ids)}
+        strays = [job_id for job_id in job_ids if job_id not in known]
+        for job_id in strays:
+            await asyncio.to_thread(_remove_log, repository, job_id)
+        removed += len(strays)
+    if removed:
+        _log.info("swept %d logs that belong to no job", removed)
+    return removed
+
+
+def _remove_log(repository: JobRepository, job_id: str) -> None:
+    with suppress(JobNotFound):  # not a name that we gave; it is not ours to delete
+        repository.logs.remove(job_id)
 
 
 async def sweep_packs(

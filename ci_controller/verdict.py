@@ -41,6 +41,22 @@ def _cut_short(ended: ContainerExit, stop_reason: EndReason | None) -> Result | 
     return None
 
 
+def end_note(result: Result, time_limit: float) -> str | None:
+    """Return what the log says last about a job that the command did not end, None otherwise.
+
+    ``time_limit`` is in seconds.
+    """
+    match result.reason:
+        case EndReason.CANCELLED:
+            return "Stopped: the job was cancelled."
+        case EndReason.TIMED_OUT:
+            return f"Stopped: the job took longer than its time limit of {time_limit:g} s."
+        case EndReason.INFRA_ERROR:
+            return f"Infrastructure error: {result.detail}"
+        case _:
+            return None
+
+
 def _reason_of(recipe: Recipe, exit_code: int) -> EndReason:
     if exit_code == 0:
         return EndReason.PASSED

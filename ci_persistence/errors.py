@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ci_common.errors import CIError, DatabaseUnusable, StorageBusy, StorageFull
+from ci_persistence.disk import is_disk_full
 
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 _UNREADABLE = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
@@ -43,12 +44,20 @@ def translated(path: Path) -> Iterator[None]:
         raise ours from error
 
 
+def says_full(error: BaseException) -> bool:
+    """Return whether an error of the file system or of SQLite says that nothing more fits."""
+    if isinstance(error, OSError):
+        return is_disk_full(error)
+    extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return extended & _PRIMARY == sqlite3.SQLITE_FULL or extended in _FAILED_WRITES
+
+
 def _meaning(error: sqlite3.Error, path: Path) -> CIError | None:
     extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     primary = extended & _PRIMARY
     if primary in _BUSY:
         return StorageBusy(f"{path} is locked by another process", hint="try again in a moment")
-    if primary == sqlite3.SQLITE_FULL or extended in _FAILED_WRITES:
+    if says_full(error):
         return no_room(path)
     return _unusable(error, primary, path)
 

@@ -9,47 +9,68 @@ that hold nothing but queued or running jobs.
 
 from collections.abc import Iterable
 
-from ci_common.jobs import Change, JobStatus, next_status, sources
+from ci_common.jobs import Change, JobStatus, next_status
 from ci_persistence.job_rows import COLUMNS
 
 _QUEUED = f"status = '{JobStatus.QUEUED}'"
 _RUNNING = f"status = '{JobStatus.RUNNING}'"
+_OF_ATTEMPT = " AND attempt = :attempt"
 
 
-def _move(change: Change, assignments: str) -> str:
-    """Return the statement by which ``attempt`` makes a job undergo ``change``."""
-    (source,) = sources(change)
+def _move(source: JobStatus, change: Change, assignments: str) -> str:
+    """Return the statement by which a job in ``source`` undergoes ``change``."""
     return (
         f"UPDATE jobs SET status = '{next_status(source, change)}', {assignments}"
-        f" WHERE id = :id AND attempt = :attempt AND status = '{source}'"
+        f" WHERE id = :id AND status = '{source}'"
     )
 
 
 def _note(assignments: str) -> str:
-    """Return the statement by which ``attempt`` records something about a running job."""
-    return f"UPDATE jobs SET {assignments} WHERE id = :id AND attempt = :attempt AND {_RUNNING}"
+    """Return the statement that records something about a running job."""
+    return f"UPDATE jobs SET {assignments} WHERE id = :id AND {_RUNNING}"
 
 
-CLAIM = _move(
-    Change.CLAIM,
-    "attempt = attempt + 1, preparing = NULL, container = NULL, fed = 0, stop_reason = NULL,"
-    " hold_until = NULL, started_wall = :started_wall, started_uptime = :started_uptime,"
-    " started_boot = :started_boot",
+def _end(source: JobStatus, change: Change) -> str:
+    """Return the statement that ends a job in ``source``."""
+    return _move(
+        source,
+        change,
+        "reason = :reason, exit_code = :exit_code, detail = :detail,"
+        " ended_wall = :ended_wall, ended_uptime = :ended_uptime, ended_boot = :ended_boot",
+    )
+
+
+CLAIM = (
+    _move(
+        JobStatus.QUEUED,
+        Change.CLAIM,
+        "attempt = attempt + 1, preparing = NULL, container = NULL, fed = 0, stop_reason = NULL,"
+        " hold_until = NULL, started_wall = :started_wall, started_uptime = :started_uptime,"
+        " started_boot = :started_boot",
+    )
+    + _OF_ATTEMPT
 )
-FINISH = _move(
-    Change.FINISH,
-    "reason = :reason, exit_code = :exit_code, detail = :detail,"
-    " ended_wall = :ended_wall, ended_uptime = :ended_uptime, ended_boot = :ended_boot",
+END = {
+    change: _end(JobStatus.RUNNING, change) + _OF_ATTEMPT
+    for change in (Change.FINISH, Change.CANCEL)
+}
+REQUEUE = (
+    _move(
+        JobStatus.RUNNING,
+        Change.REQUEUE,
+        "faults = faults + :charged, detail = :detail, hold_until = :hold_until,"
+        " started_wall = NULL, started_uptime = NULL, started_boot = NULL",
+    )
+    + _OF_ATTEMPT
+    # Whoever asked for the stop must not see the job run again.
+    + " AND stop_reason IS NULL"
 )
-REQUEUE = _move(
-    Change.REQUEUE,
-    "faults = faults + :charged, detail = :detail, hold_until = :hold_until,"
-    " started_wall = NULL, started_uptime = NULL, started_boot = NULL",
-)
-RECORD_PREPARING = _note("preparing = :key, log_base = :log_base")
-RECORD_CONTAINER = _note("container = :container, log_base = :log_base")
-RECORD_FED = _note("fed = 1")
-RECORD_STOP = _note("stop_reason = coalesce(stop_reason, :reason)")
+CANCEL_QUEUED = _end(JobStatus.QUEUED, Change.CANCEL)
+ASK_TO_STOP = _note("stop_reason = coalesce(stop_reason, :reason)")
+RECORD_PREPARING = _note("preparing = :key, log_base = :log_base") + _OF_ATTEMPT
+RECORD_CONTAINER = _note("container = :container, log_base = :log_base") + _OF_ATTEMPT
+RECORD_FED = _note("fed = 1") + _OF_ATTEMPT
+RECORD_STOP = ASK_TO_STOP + _OF_ATTEMPT
 
 BY_ID = f"SELECT {COLUMNS} FROM jobs WHERE id = ?"
 BY_IDS = f"SELECT {COLUMNS} FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
@@ -73,6 +94,14 @@ COUNT = (
     f"SELECT (SELECT count(*) FROM jobs WHERE {_QUEUED}) AS queued,"
     f" (SELECT count(*) FROM jobs WHERE {_RUNNING}) AS running"
 )
+
+OLDEST_ENDED = (
+    f"SELECT {COLUMNS} FROM jobs WHERE ended_wall < :wall"
+    " AND NOT (ended_boot IS :boot AND ended_uptime >= :uptime)"
+    " ORDER BY ended_wall LIMIT :limit"
+)
+FORGET = "DELETE FROM jobs WHERE ended_wall IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
+NEWEST_RESTORE = "SELECT token FROM restores ORDER BY rowid DESC LIMIT 1"
 
 
 def insert(columns: Iterable[str]) -> str:

@@ -15,14 +15,17 @@ from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
 from ci_common.jobs import EndReason, Job, JobStatus, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
 from ci_common.snapshots import SnapshotStore
+from ci_common.space import Space
 from ci_common.stash import Stash
 from ci_persistence import job_statements as sql
 from ci_persistence.blobs import SQLiteBlobStore, hold_packs
+from ci_persistence.data_directory import DataDirectory
 from ci_persistence.database import DEFAULT_BUSY_TIMEOUT, Database, Transaction
 from ci_persistence.disk import ensure_folder
 from ci_persistence.job_rows import columns_of, job_from_row, moment_columns, to_microseconds
 from ci_persistence.logs import DEFAULT_MAX_LOG_BYTES, FileLogStore
 from ci_persistence.snapshots import SQLiteSnapshotStore
+from ci_persistence.space import DiskSpace
 from ci_persistence.stash import DEFAULT_MAX_UPLOAD_BYTES, FileStash
 
 LONGEST_HOLD = timedelta(minutes=10)
@@ -31,6 +34,7 @@ LONGEST_HOLD = timedelta(minutes=10)
 LATEST = "last"
 """The reference to the newest job."""
 
+_CANCELLED = Result(reason=EndReason.CANCELLED)
 _MAX_SEQ = 2**63 - 1
 _AFTER_ANY_ID = "\x7f"
 
@@ -38,7 +42,8 @@ _AFTER_ANY_ID = "\x7f"
 class SQLiteJobRepository:
     """Jobs in the SQLite file ``path``; zips and logs under ``data_dir``, by default beside it.
 
-    ``busy_timeout`` is in seconds. Nothing is opened before ``initialize``.
+    ``busy_timeout`` is in seconds. Without ``space`` there is no mark that
+    free room must not fall below. Nothing is opened before ``initialize``.
     """
 
     data_dir: Path
@@ -46,6 +51,7 @@ class SQLiteJobRepository:
     logs: LogStore
     blobs: BlobStore
     snapshots: SnapshotStore
+    space: Space
 
     def __init__(
         self,
@@ -55,13 +61,14 @@ class SQLiteJobRepository:
         busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
         max_log_bytes: int = DEFAULT_MAX_LOG_BYTES,
         max_upload_bytes: int = DEFAULT_MAX_UPLOAD_BYTES,
+        space: Space | None = None,
     ) -> None:
         file = Path(path).absolute()
         self.data_dir = Path(data_dir).absolute() if data_dir is not None else file.parent
-        self.stash = FileStash(
-            self.data_dir / "stash", self.data_dir / "tmp", max_bytes=max_upload_bytes
-        )
-        self.logs = FileLogStore(self.data_dir / "logs", limit=max_log_bytes)
+        data = DataDirectory(file, self.data_dir)
+        self.stash = FileStash(data.stash, data.uploads, max_bytes=max_upload_bytes)
+        self.logs = FileLogStore(data.logs, limit=max_log_bytes)
+        self.space = space or DiskSpace((self.data_dir, file.parent))
         self._database = Database(file, busy_timeout=busy_timeout)
         self.blobs = SQLiteBlobStore(self._database)
         self.snapshots = SQLiteSnapshotStore(self._database)
@@ -120,7 +127,7 @@ class SQLiteJobRepository:
 
     async def get_many(self, job_ids: Iterable[str]) -> Sequence[Job]:
         """Return those of the jobs that exist."""
-        return await self._jobs(sql.BY_IDS, (msgspec.json.encode(list(job_ids)).decode(),))
+        return await self._jobs(sql.BY_IDS, (_json(job_ids),))
 
     async def list_recent(self, *, limit: int, before: int | None = None) -> Sequence[Job]:
         """Return at most ``limit`` jobs, newest first, below the ``seq`` ``before``."""
@@ -187,15 +194,8 @@ class SQLiteJobRepository:
 
     async def finish(self, job_id: str, *, attempt: int, result: Result, now: Moment) -> bool:
         """Write the end of a running job, once and for all."""
-        values = {
-            "id": job_id,
-            "attempt": attempt,
-            "reason": result.reason.value,
-            "exit_code": result.exit_code,
-            "detail": _storable(result.detail),
-            **moment_columns("ended", now),
-        }
-        return await self._write(sql.FINISH, values)
+        values = {"id": job_id, "attempt": attempt, **_end_columns(result, now)}
+        return await self._write(sql.END[result.change], values)
 
     async def requeue(
         self,
@@ -215,6 +215,38 @@ class SQLiteJobRepository:
             "hold_until": None if hold_until is None else to_microseconds(hold_until),
         }
         return await self._write(sql.REQUEUE, values)
+
+    async def oldest_ended(self, *, limit: int, before: Moment) -> Sequence[Job]:
+        """Return at most ``limit`` jobs that ended before that moment, the first ended first."""
+        values = {
+            "wall": to_microseconds(before.wall),
+            "uptime": before.uptime,
+            "boot": before.boot_id,
+            "limit": limit,
+        }
+        return await self._jobs(sql.OLDEST_ENDED, values)
+
+    async def forget(self, job_ids: Iterable[str]) -> int:
+        """Delete the rows of those of the jobs that have ended; return how many."""
+        async with self._database.transaction() as transaction:
+            return await transaction.execute(sql.FORGET, (_json(job_ids),))
+
+    async def restored_as(self) -> str | None:
+        """Return what tells this database from the one it was copied from, None if from none."""
+        row = await self._database.fetch_one(sql.NEWEST_RESTORE)
+        return row["token"] if row else None
+
+    async def cancel(self, job_id: str, *, now: Moment) -> Job:
+        """End a queued job, or ask for a running one to be stopped. Raises ``JobNotFound``."""
+        end = {"id": _askable(job_id), **_end_columns(_CANCELLED, now)}
+        asked = {"id": job_id, "reason": EndReason.CANCELLED.value}
+        async with self._database.transaction() as transaction:
+            if not await transaction.execute(sql.CANCEL_QUEUED, end):
+                await transaction.execute(sql.ASK_TO_STOP, asked)
+            row = await transaction.fetch_one(sql.BY_ID, (job_id,))
+        if row is None:
+            raise _not_found(job_id)
+        return job_from_row(row)
 
     async def _jobs(
         self, query: str, parameters: Mapping[str, Any] | Sequence[Any] = ()
@@ -249,6 +281,15 @@ async def _required(transaction: Transaction, job_id: str) -> Job:
     return job_from_row(row)
 
 
+def _end_columns(result: Result, now: Moment) -> Mapping[str, Any]:
+    return {
+        "reason": result.reason.value,
+        "exit_code": result.exit_code,
+        "detail": _storable(result.detail),
+        **moment_columns("ended", now),
+    }
+
+
 def _askable(reference: str) -> str:
     """Return ``reference`` if a job id could begin like that. Raises ``JobNotFound``."""
     if not reference or not reference.isascii():
@@ -257,7 +298,14 @@ def _askable(reference: str) -> str:
 
 
 def _not_found(reference: str) -> JobNotFound:
-    return JobNotFound(f"there is no job {reference!r}", hint="ci list shows the jobs there are")
+    return JobNotFound(
+        f"there is no job {reference!r}",
+        hint="ci list shows the jobs there are; ended ones are removed after a while",
+    )
+
+
+def _json(job_ids: Iterable[str]) -> str:
+    return msgspec.json.encode(list(job_ids)).decode()
 
 
 def _storable(text: str | None) -> str | None:

@@ -17,9 +17,19 @@ the drain of a busy container, and with it the job.
 import logging
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from datetime import datetime
 from pathlib import Path
 
-from ci_persistence.disk import ensure_folder, is_disk_full, job_file
+from ci_persistence.data_directory import LOG_SUFFIX
+from ci_persistence.disk import (
+    ensure_folder,
+    files_before,
+    files_in,
+    is_disk_full,
+    job_file,
+)
 
 DEFAULT_MAX_LOG_BYTES = 256 * 1024 * 1024
 """Bytes of output kept per job."""
@@ -139,6 +149,31 @@ class FileLogWriter:
             _logger.warning("the log %s cannot be sealed: %s", self._path, error)
 
 
+class FileLogReader:
+    """One log held open (see ``LogReader``). The file's bytes stay until it is closed."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    @property
+    def size(self) -> int:
+        """Bytes in the log now."""
+        return os.fstat(self._fd).st_size
+
+    def read(self, offset: int, limit: int) -> bytes:
+        """Return at most ``limit`` bytes from ``offset``."""
+        return os.pread(self._fd, limit, offset)
+
+    def close(self) -> None:
+        """Let go of the file. Idempotent."""
+        fd, self._fd = self._fd, _NO_FILE
+        if fd != _NO_FILE:
+            os.close(fd)
+
+    # An answer that is never begun, because its client is gone, closes nothing.
+    __del__ = close
+
+
 class FileLogStore:
     """Logs in one folder (see ``LogStore``). ``limit`` is in bytes per log, markers not counted."""
 
@@ -158,7 +193,7 @@ class FileLogStore:
             JobNotFound: not a job id.
 
         """
-        path = job_file(self._folder, job_id, ".log")
+        path = job_file(self._folder, job_id, LOG_SUFFIX)
         sealed = _is_sealed(path)
         if sealed and new_attempt and _size_of(path) < self._limit:
             path.chmod(_OPEN_MODE)
@@ -167,23 +202,41 @@ class FileLogStore:
 
     def size(self, job_id: str) -> int:
         """Return the bytes in a log; 0 when there is none. Raises ``JobNotFound``."""
-        return _size_of(job_file(self._folder, job_id, ".log"))
+        return _size_of(job_file(self._folder, job_id, LOG_SUFFIX))
 
     def read(self, job_id: str, offset: int, limit: int) -> bytes:
         """Return at most ``limit`` bytes from ``offset``. Raises ``JobNotFound``."""
-        path = job_file(self._folder, job_id, ".log")
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except FileNotFoundError:
+        log = self.open_reader(job_id)
+        if log is None:
             return b""
+        with closing(log):
+            return log.read(offset, limit)
+
+    def open_reader(self, job_id: str) -> FileLogReader | None:
+        """Hold a log open; None when there is none. Raises ``JobNotFound``."""
+        path = job_file(self._folder, job_id, LOG_SUFFIX)
         try:
-            return os.pread(fd, limit, offset)
-        finally:
-            os.close(fd)
+            return FileLogReader(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
+        except FileNotFoundError:
+            return None
+
+    def stored(self, *, older_than: datetime) -> Iterator[str]:
+        """Yield the job ids of logs last written before ``older_than``, as they are asked for."""
+        for path in files_before(self._folder, older_than):
+            if path.suffix == LOG_SUFFIX:
+                yield path.stem
+
+    def usage(self) -> int:
+        """Return the bytes of all logs together."""
+        total = 0
+        for entry in files_in(self._folder):
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                total += entry.stat(follow_symlinks=False).st_size
+        return total
 
     def remove(self, job_id: str) -> None:
         """Delete a log. Succeeds when there is none. Raises ``JobNotFound``."""
-        job_file(self._folder, job_id, ".log").unlink(missing_ok=True)
+        job_file(self._folder, job_id, LOG_SUFFIX).unlink(missing_ok=True)
 
 
 def _open_if_room(path: Path) -> int:

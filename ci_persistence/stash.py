@@ -21,14 +21,19 @@ from pathlib import Path
 
 from ci_common.errors import StorageFull, UploadTooLarge
 from ci_common.project_tree import TREE_SUFFIX, pack_name
-from ci_persistence.disk import ensure_folder, fsync_folder, is_disk_full, job_file
+from ci_persistence.data_directory import PACK_NAME, PACKS, STASH_SUFFIXES, ZIP_SUFFIX
+from ci_persistence.disk import (
+    ensure_folder,
+    files_before,
+    fsync_folder,
+    is_disk_full,
+    job_file,
+)
 
 DEFAULT_MAX_UPLOAD_BYTES = 512 * 1024 * 1024
 """Bytes of the largest zip accepted."""
 
-_SUFFIX = ".zip"
-_JOB_SUFFIXES = (_SUFFIX, TREE_SUFFIX)
-_PACK = re.compile(r"[0-9a-f]{16}\.zip")
+_PACK = re.compile(PACK_NAME)
 
 
 class FileUpload:
@@ -79,7 +84,7 @@ class FileUpload:
             JobNotFound: not a job id.
 
         """
-        return self._commit_as(job_file(self._stash_folder, job_id, _SUFFIX))
+        return self._commit_as(job_file(self._stash_folder, job_id, ZIP_SUFFIX))
 
     def commit_tree(self, job_id: str) -> str:
         """Make it durable as the tree of a job; return that path. Raises as ``commit``."""
@@ -131,7 +136,7 @@ class FileStash:
     def __init__(
         self, stash_folder: Path, tmp_folder: Path, *, max_bytes: int = DEFAULT_MAX_UPLOAD_BYTES
     ) -> None:
-        self.packs_folder = stash_folder.parent / "packs"
+        self.packs_folder = stash_folder.parent / PACKS
         self._stash_folder = stash_folder
         self._tmp_folder = tmp_folder
         self._max_bytes = max_bytes
@@ -169,18 +174,18 @@ class FileStash:
         ever deleted, whatever a row says.
         """
         name = Path(path).name
-        if name.endswith(_JOB_SUFFIXES):
+        if name.endswith(STASH_SUFFIXES):
             (self._stash_folder / name).unlink(missing_ok=True)
 
     def remove_job(self, job_id: str) -> None:
         """Delete the zip or tree of a job. Succeeds when it is gone. Raises ``JobNotFound``."""
-        for suffix in _JOB_SUFFIXES:
+        for suffix in STASH_SUFFIXES:
             job_file(self._stash_folder, job_id, suffix).unlink(missing_ok=True)
 
     def stashed(self, *, older_than: datetime) -> Iterable[str]:
         """Yield the job ids of zips and trees let go of and written before ``older_than``."""
-        for path in _files_before(self._stash_folder, older_than):
-            if path.suffix in _JOB_SUFFIXES and not _is_held(path):
+        for path in files_before(self._stash_folder, older_than):
+            if path.suffix in STASH_SUFFIXES and not _is_held(path):
                 yield path.stem
 
     def lost_packs(self, packs: Collection[int]) -> Collection[int]:
@@ -189,7 +194,7 @@ class FileStash:
 
     def kept_packs(self, *, older_than: datetime) -> Collection[int]:
         """Return the packs whose files were let go of and written before ``older_than``."""
-        found = _files_before(self.packs_folder, older_than)
+        found = files_before(self.packs_folder, older_than)
         packs = [path for path in found if _PACK.fullmatch(path.name)]
         return {int(path.stem, 16) for path in packs if not _is_held(path)}
 
@@ -200,13 +205,13 @@ class FileStash:
     def sweep_uploads(self, *, older_than: datetime) -> int:
         """Delete temporary files let go of and last written before ``older_than``; count them."""
         return sum(
-            _unlink_unless_held(path) for path in _files_before(self._tmp_folder, older_than)
+            _unlink_unless_held(path) for path in files_before(self._tmp_folder, older_than)
         )
 
 
 def _new_locked_file(folder: Path) -> tuple[io.FileIO, Path]:
     while True:
-        fd, name = tempfile.mkstemp(dir=folder, prefix="upload-", suffix=_SUFFIX)
+        fd, name = tempfile.mkstemp(dir=folder, prefix="upload-", suffix=ZIP_SUFFIX)
         file = io.FileIO(fd, "wb")
         fcntl.flock(fd, fcntl.LOCK_EX)
         if os.fstat(fd).st_nlink:
@@ -236,26 +241,6 @@ def _lock(file: io.FileIO) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _files_before(folder: Path, moment: datetime) -> list[Path]:
-    """Return the plain files of ``folder`` last written before ``moment``."""
-    try:
-        with os.scandir(folder) as entries:
-            return [
-                Path(entry.path)
-                for entry in entries
-                if entry.is_file(follow_symlinks=False) and _written_before(entry, moment)
-            ]
-    except FileNotFoundError:
-        return []
-
-
-def _written_before(entry: os.DirEntry[str], moment: datetime) -> bool:
-    try:
-        return entry.stat(follow_symlinks=False).st_mtime < moment.timestamp()
-    except FileNotFoundError:  # another process swept it first
-        return False
 
 
 def _no_room() -> StorageFull:

@@ -79,7 +79,8 @@ class Application(Litestar):
         async def send_brief(message: LifeSpanSendMessage) -> None:
             refusal = self.state.get("refusal")
             if message["type"] == "lifespan.startup.failed" and refusal is not None:
-                message["message"] = " ".join(filter(None, (refusal.detail, refusal.hint)))
+                text = f"{refusal.detail.rstrip('.')}. {refusal.hint or ''}"
+                message["message"] = text.strip()
             await send(message)
 
         return send_brief
@@ -136,7 +137,8 @@ def _description() -> OpenAPIConfig:
         title="Standby CI",
         version=__version__,
         description="Submit a project as a zip, watch its tests run in a fresh container. "
-        f"Every route is at `/` and at `{API_PREFIX}`. Errors are problem documents (RFC 9457).",
+        f"Every route is at `/` and at `{API_PREFIX}`, unless its path begins so. "
+        "Errors are problem documents (RFC 9457).",
         servers=[ServerUrl(url="/"), ServerUrl(url=API_PREFIX)],
         openapi_router=Router(
             "/schema", route_handlers=[], include_in_schema=False, after_request=_plain_not_found

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from ci_common.clock import SystemClock
-from ci_common.errors import ConfigurationError, ContainerGone, EngineError
+from ci_common.errors import ConfigurationError, ContainerGone, EngineError, StorageFull
 from ci_common.executor import Executor
 from ci_common.jobs import JobRepository
 from ci_common.project_zip import ZipLimits
@@ -16,14 +16,17 @@ from ci_controller.controller import JobController
 from ci_controller.docker_engine.calls import EngineCalls
 from ci_controller.docker_engine.client import EngineClient
 from ci_controller.local import LocalExecutor
-from ci_controller.settings import ControllerSettings, JobDefaults
+from ci_controller.settings import ControllerSettings, JobDefaults, RetentionSettings
 from ci_controller.signals import DatagramSignals
 from ci_controller.snapshots import SnapshotSettings
 from ci_controller.standby import StandbySettings
+from ci_persistence.data_directory import DataDirectory
 from ci_persistence.errors import translated
 from ci_persistence.inspection import inspect
 from ci_persistence.jobs import SQLiteJobRepository
 from ci_persistence.schema import load_migrations
+from ci_persistence.space import DiskSpace, Reserve
+from ci_server.control import JobControl
 from ci_server.listening import listening_host
 from ci_server.log_config import configure_logging
 from ci_server.parts import Parts
@@ -55,7 +58,8 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
     async with AsyncExitStack() as stack:
         repository = build_repository(settings)
         stack.push_async_callback(repository.close)
-        await repository.initialize()
+        await _open(repository)
+        settings = await _in_own_namespace(settings, repository)
         signals = DatagramSignals(repository.data_dir)
         stack.push_async_callback(signals.close)
         await signals.open()
@@ -69,10 +73,31 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             signals=signals,
             shutdown=Shutdown(),
             submissions=build_submissions(settings, repository, signals),
+            control=JobControl(repository, signals, SystemClock()),
             executor=executor,
             executor_name=name,
             controller=controller,
         )
+
+
+async def _open(repository: JobRepository) -> None:
+    try:
+        await repository.initialize()
+    except StorageFull:
+        # Not even a log can be begun; what is set aside lets us start, and clear up.
+        if not repository.space.release_reserve():
+            raise
+        await repository.initialize()
+
+
+async def _in_own_namespace(settings: Settings, repository: SQLiteJobRepository) -> Settings:
+    """Return settings whose containers are not those of the server that we are a copy of."""
+    token = await repository.restored_as()
+    if token is None:
+        return settings
+    prefix = f"{settings.container_prefix}{token}_"
+    _logger.info("restored from a backup: containers are named %sci-…", prefix)
+    return settings.model_copy(update={"container_prefix": prefix})
 
 
 def build_repository(settings: Settings) -> SQLiteJobRepository:
@@ -82,6 +107,22 @@ def build_repository(settings: Settings) -> SQLiteJobRepository:
         data_dir=settings.data_folder,
         max_log_bytes=settings.max_log_bytes,
         max_upload_bytes=settings.max_upload_bytes,
+        space=build_space(settings),
+    )
+
+
+def data_directory(settings: Settings) -> DataDirectory:
+    """Return where the data is."""
+    return DataDirectory(settings.db_path.absolute(), settings.data_folder.absolute())
+
+
+def build_space(settings: Settings) -> DiskSpace:
+    """Return the room on the disks of the data."""
+    data = data_directory(settings)
+    return DiskSpace(
+        (data.folder, data.stash, data.logs, data.database.parent),
+        min_free=settings.min_free_bytes,
+        reserve=Reserve(data.reserve, settings.reserve_bytes),
     )
 
 
@@ -118,6 +159,11 @@ def controller_settings(settings: Settings) -> ControllerSettings:
         stop_grace=settings.stop_grace,
         defaults=job_defaults(settings),
         standby=StandbySettings(size=settings.standby_size, memory=settings.standby_memory),
+        retention=RetentionSettings(
+            keep_for=settings.keep_jobs_for,
+            keep_log_bytes=settings.keep_logs_bytes,
+            keep_at_least=settings.keep_at_least,
+        ),
         snapshots=SnapshotSettings(
             budget=settings.snapshot_bytes, max_age=settings.snapshot_max_age
         ),

@@ -12,6 +12,7 @@ from ci_common.checks import Check
 from ci_common.clock import Clock, SystemClock
 from ci_common.errors import CIError
 from ci_common.executor import EngineInfo
+from ci_common.quantities import format_bytes
 from ci_server import bootstrap
 from ci_server.settings import Settings, is_loopback
 
@@ -105,13 +106,14 @@ def _disk_checks(settings: Settings) -> Sequence[Check]:
     folder = settings.data_folder.absolute()
     existing = _nearest_existing(folder)
     free = shutil.disk_usage(existing).free
+    wanted = max(LEAST_FREE, settings.min_free_bytes)
     return (
         _writable(folder, existing),
         Check(
             "disk space",
-            free >= LEAST_FREE,
-            f"{free / 1024**3:.1f} GiB free in {existing}",
-            "Free at least 1 GiB there, or point CI_DATA_DIR to another disk.",
+            free >= wanted,
+            f"{format_bytes(free)} free in {existing}",
+            f"Free at least {format_bytes(wanted)} there, or point CI_DATA_DIR to another disk.",
         ),
     )
 

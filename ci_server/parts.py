@@ -8,6 +8,7 @@ from litestar.datastructures import State
 from ci_common.executor import Executor
 from ci_common.jobs import JobRepository
 from ci_common.signals import Signals
+from ci_server.control import JobControl
 from ci_server.settings import Settings
 from ci_server.shutdown import Shutdown
 from ci_server.submissions import Submissions
@@ -36,6 +37,7 @@ class Parts:
     signals: Signals
     shutdown: Shutdown
     submissions: Submissions
+    control: JobControl
     executor: Executor
     executor_name: str
     controller: ControllerState

@@ -32,6 +32,7 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         errors.StorageFull.code: HTTPStatus.INSUFFICIENT_STORAGE,
         errors.StorageBusy.code: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.DatabaseUnusable.code: HTTPStatus.INTERNAL_SERVER_ERROR,
+        errors.BackupUnusable.code: HTTPStatus.INTERNAL_SERVER_ERROR,
         errors.InvalidTransition.code: HTTPStatus.CONFLICT,
         errors.ConfigurationError.code: HTTPStatus.INTERNAL_SERVER_ERROR,
         errors.EngineError.code: HTTPStatus.BAD_GATEWAY,
@@ -47,8 +48,10 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
     }
 )
 
-RETRY_AFTER = "2"
-"""Seconds a client is asked to wait before it repeats a request answered with 503."""
+RETRY_AFTER = MappingProxyType(
+    {HTTPStatus.SERVICE_UNAVAILABLE: "2", HTTPStatus.INSUFFICIENT_STORAGE: "60"}
+)
+"""Seconds a client is asked to wait before it repeats a request, by the status of the answer."""
 
 _CODE_OF_STATUS = {HTTPStatus.BAD_REQUEST: errors.InvalidRequest.code}
 
@@ -91,8 +94,8 @@ def _describe(
         status, code = HTTPStatus.INTERNAL_SERVER_ERROR, CIError.code
         title = "Internal error"
         detail = f"internal error; the server's log has the cause under request {request_id}"
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        headers.setdefault("Retry-After", RETRY_AFTER)
+    if status in RETRY_AFTER:
+        headers.setdefault("Retry-After", RETRY_AFTER[status])
     problem = Problem(
         type=PROBLEM_TYPE_PREFIX + code,
         title=title,

@@ -27,6 +27,7 @@ def _from_text(parse: Callable[[str], float]) -> BeforeValidator:
 
 
 Bytes = Annotated[int, _from_text(parse_bytes), Field(gt=0)]
+Room = Annotated[int, _from_text(parse_bytes), Field(ge=0)]
 Seconds = Annotated[float, _from_text(parse_seconds), Field(gt=0, allow_inf_nan=False)]
 PauseSeconds = Annotated[float, _from_text(parse_seconds), Field(ge=0, allow_inf_nan=False)]
 
@@ -112,6 +113,21 @@ class Settings(BaseSettings):
 
     max_log_bytes: Bytes = 1024**3
     """Bytes of a job's log that are kept; a marker says where it was cut."""
+
+    keep_jobs_for: PauseSeconds = 30 * 86400.0
+    """Seconds an ended job is kept with its log; 0 for ever."""
+
+    keep_logs_bytes: Room = 10 * 1024**3
+    """Bytes all logs together may take before the oldest ended jobs go; 0 for no bound."""
+
+    keep_at_least: PauseSeconds = 3600.0
+    """Seconds in which an ended job is not removed for want of room, whatever happens."""
+
+    min_free_bytes: Bytes = 512 * 1024**2
+    """Bytes of disk that stay free: below, nothing is taken in. Before that, old jobs go."""
+
+    reserve_bytes: Room = 32 * 1024**2
+    """Bytes set aside and given up on a full disk, so that clearing up works; 0 for none."""
 
     job_timeout: Seconds = 3600.0
     """Seconds an attempt may take, unless the project says otherwise."""

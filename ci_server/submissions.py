@@ -13,19 +13,27 @@ from litestar import Request
 
 from ci_common.blobs import PacksGone
 from ci_common.clock import Clock
-from ci_common.errors import InvalidRequest, StorageBusy
+from ci_common.errors import InvalidRequest, StorageBusy, StorageFull
 from ci_common.jobs import Job, JobRepository, NewJob
 from ci_common.project_zip import ZipLimits, check_zip
 from ci_common.recipe import detect, wanted_files
 from ci_common.signals import QUEUE, Signals
 from ci_common.stash import Upload
 from ci_server.trees import SCOPE_HEADER, Stashed, Trees, scope_of
-from ci_server.uploads import UploadForm, boundary_of, receive_form, refuse_too_large
+from ci_server.uploads import (
+    UploadForm,
+    announced_size,
+    boundary_of,
+    receive_form,
+    refuse_too_large,
+)
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 _LOOKS = 3
 """How often what a manifest names is looked for, while packs are being cleared away."""
+
+_NO_ROOM = "Try again later. On the server: free space, or keep fewer jobs (CI_KEEP_JOBS_FOR)."
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -64,6 +72,7 @@ class Submissions:
         max_manifest = self.trees.max_manifest_bytes if self.trees else 0
         announces_manifest = SCOPE_HEADER in request.headers
         refuse_too_large(request, self.max_upload_bytes, max_manifest * announces_manifest)
+        self._require_room(announced_size(request))
         upload = await asyncio.to_thread(self.repository.stash.new_upload)
         try:
             form = UploadForm(
@@ -91,6 +100,8 @@ class Submissions:
         manifest = await asyncio.to_thread(trees.read, form.manifest or b"")
         if form.has_file:
             await asyncio.to_thread(form.flush)
+        self._require_room()  # as for a zip
+        if form.has_file:
             await trees.take_pack(scope, manifest, upload)
         for _ in range(_LOOKS):
             with suppress(PacksGone):
@@ -104,6 +115,7 @@ class Submissions:
     def _stash(self, form: UploadForm, upload: Upload, job_id: str) -> Stashed:
         command, _ = form.command, form.project
         form.flush()
+        self._require_room()  # many uploads at once may each have fitted
         summary = check_zip(upload.path, self.limits, collect=wanted_files)
         recipe = detect(summary.names, summary.collected, command)
         upload.commit(job_id)
@@ -113,6 +125,11 @@ class Submissions:
             size=upload.size,
             sha256=upload.sha256(),
         )
+
+    def _require_room(self, wanted: int = 0) -> None:
+        shortage = self.repository.space.shortage(wanted)
+        if shortage is not None:
+            raise StorageFull(f"no job is taken now: {shortage}", hint=_NO_ROOM)
 
     def _new_job(self, job_id: str, stashed: Stashed, form: UploadForm, key: str | None) -> NewJob:
         return NewJob(

@@ -266,9 +266,14 @@ def refuse_too_large(
     request: Request[Any, Any, Any], max_bytes: int, max_manifest: int = 0
 ) -> None:
     """Refuse by the announced length, before anything is read. Raises ``UploadTooLarge``."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > max_bytes + FORM_OVERHEAD + max_manifest:
+    if announced_size(request) > max_bytes + FORM_OVERHEAD + max_manifest:
         raise too_large(max_bytes)
+
+
+def announced_size(request: Request[Any, Any, Any]) -> int:
+    """Return how many bytes the body is said to have; 0 if that is not said."""
+    announced = request.headers.get("content-length", "")
+    return int(announced) if announced.isdecimal() else 0
 
 
 def too_large(max_bytes: int) -> UploadTooLarge:

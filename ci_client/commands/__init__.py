@@ -12,10 +12,12 @@ COMMANDS = {
     "logs": "Print a job's output.",
     "status": "Show one job.",
     "list": "Show the latest jobs.",
+    "cancel": "Stop a job.",
     "run": "Run a project without a server: one job, and all is gone.",
     "serve": "Start a server.",
     "cache": "Show what the server keeps between jobs, or have it give that up.",
     "doctor": "Check what is needed, and say how to mend what is not right.",
+    "admin": "Back up, restore and check a server's data.",
     "config": "Show the settings in force.",
 }
 """Each command and its help in one line, which stands here so that ``--help`` imports none."""

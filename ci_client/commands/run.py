@@ -70,6 +70,9 @@ def _overrides(folder: str, invocation: Invocation) -> dict[str, str]:
         "CI_DB_PATH": f"{folder}/ci_jobs.db",
         # Other servers on the same engine must neither see nor sweep its containers.
         "CI_CONTAINER_PREFIX": f"run{uuid.uuid4().hex[:8]}_",
+        # One job and all is gone: a small disk for temporary files is large enough for it.
+        "CI_MIN_FREE_BYTES": "1m",
+        "CI_RESERVE_BYTES": "0",
         # Nobody comes after it who could use what it would take time to keep.
         "CI_SNAPSHOT_BYTES": "0",
     }

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from ci_client.options import data_dir_option, data_dir_overrides
 from ci_client.server_parts import needing_server_parts
 
 
@@ -17,11 +18,7 @@ from ci_client.server_parts import needing_server_parts
     show_default=True,
     help="Processes that answer requests; one of them runs the jobs.",
 )
-@click.option(
-    "--data-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where database, logs and uploads are kept. Default: CI_DATA_DIR, or here.",
-)
+@data_dir_option
 @click.option(
     "--executor",
     type=click.Choice(["auto", "docker", "local"]),
@@ -36,9 +33,7 @@ def command(
     All other settings are environment variables: see docs/configuration.md.
     """
     overrides = {} if executor is None else {"CI_EXECUTOR": executor}
-    if data_dir is not None:
-        overrides["CI_DATA_DIR"] = str(data_dir)
-        overrides["CI_DB_PATH"] = str(data_dir / "ci_jobs.db")
+    overrides.update(data_dir_overrides(data_dir))
     with needing_server_parts():
         from ci_server.serve import run_server
     return run_server(host, port, workers, overrides)

@@ -101,7 +101,8 @@ def _answer(job_id: str, *, as_json: bool) -> str:
 def _parting(invocation: Invocation, project: Project, watch: Watch) -> str:
     """Return what Ctrl-C has left behind."""
     if watch.way_back:
-        return f"left; {watch.way_back}"
+        stop = invocation.again("cancel", watch.job_id or "")
+        return f"left; {watch.way_back} · or stop it: {stop}"
     if project.progress.uploaded:
         found = invocation.again("list")
         return f"left before the server confirmed the job; whether it has it: {found}"

@@ -7,7 +7,11 @@ from ci_common.jobs import Job
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
-    """One job. Times are UTC in RFC 3339 with a ``Z``; ``position`` is set while it is queued."""
+    """One job. Times are UTC in RFC 3339 with a ``Z``; ``position`` is set while it is queued.
+
+    ``stopping`` is the reason with which a running job is about to end, once
+    its stop has been asked for.
+    """
 
     job_id: str
     status: str
@@ -22,6 +26,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     priority: int
     position: int | None = None
+    stopping: str | None = None
     command: str
     image: str | None = None
 
@@ -48,6 +53,7 @@ def job_view(job: Job, position: int | None = None) -> JobView:
         attempt=job.attempt,
         priority=job.priority,
         position=position,
+        stopping=None if job.stop_reason is None or job.status.ended else job.stop_reason.value,
         command=job.recipe.command_line,
         image=job.recipe.image,
     )

@@ -52,19 +52,21 @@ async def get_health() -> Health:
     "/ready",
     operation_id="get_readiness",
     summary="Can jobs be taken and run?",
-    description="503 while the database or the container engine does not answer. Submissions "
-    "are still taken while only the engine is away; they wait in the queue.",
+    description="503 while the database or the container engine does not answer, or the disk is "
+    "nearly full. While only the engine is away submissions are still taken; they wait in the "
+    "queue.",
     tags=["server"],
     responses={
         503: ResponseSpec(Readiness, description="Degraded.", generate_examples=False),
     },
 )
 async def get_readiness(state: State) -> Response[Readiness]:
-    """Look at the database and at the engine."""
+    """Look at the database, the engine and the disk."""
     parts = parts_of(state)
     counts, database_error = await _database(parts)
     engine_error = await _engine_error(parts)
-    found = {"database": database_error, "engine": engine_error}
+    shortage = parts.repository.space.shortage()
+    found = {"database": database_error, "engine": engine_error, "disk": shortage}
     problems = {name: error for name, error in found.items() if error is not None}
     readiness = Readiness(
         ready=not problems,

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from typing import Annotated
 from urllib.parse import urlencode
 
-from litestar import Request, Response, get
+from litestar import Request, Response, delete, get
 from litestar.datastructures import State
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import PathParameter, QueryParameter
 
 from ci_common.api import JobView, job_view
 from ci_common.jobs import JobStatus
 from ci_server.parts import parts_of
-from ci_server.routes.openapi import problems
+from ci_server.routes.openapi import OperationAtRoot, problems
 
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 1000
@@ -65,3 +66,25 @@ async def list_jobs(
         query = urlencode({"limit": limit, "cursor": page[-1].seq})
         headers["Link"] = f'<{request.url.path}?{query}>; rel="next"'
     return Response([job_view(job) for job in page], headers=headers)
+
+
+@delete(
+    "/jobs/{reference:str}",
+    operation_id="cancel_job",
+    summary="Cancel a job",
+    description="A queued job is cancelled at once: `200`. A running one is asked to end (SIGTERM, "
+    "then SIGKILL): `202`, and it is stopped when its `status` is `cancelled` or its stream says "
+    "`complete`. Doing it again changes nothing. A job that has ended otherwise is refused: `409`.",
+    tags=["jobs"],
+    status_code=202,
+    include_in_schema=True,
+    operation_class=OperationAtRoot,
+    responses={
+        200: ResponseSpec(JobView, description="It is cancelled.", generate_examples=False),
+    }
+    | problems(400, 404, 409, 503),
+)
+async def cancel_job(state: State, reference: JobReference) -> Response[JobView]:
+    """Cancel a job; tell whether it is stopped or the stop is only asked for."""
+    job = await parts_of(state).control.cancel(reference)
+    return Response(job_view(job), status_code=200 if job.status.ended else 202)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import closing
 from typing import Annotated, Any
 
 from litestar import Request, Response, get, head
@@ -11,7 +12,8 @@ from litestar.params import HeaderParameter
 from litestar.response import Stream
 
 from ci_common.errors import RangeNotSatisfiable
-from ci_common.logs import LogStore
+from ci_common.jobs import JobRepository
+from ci_common.logs import LogReader
 from ci_server.parts import parts_of
 from ci_server.problems import problem_response
 from ci_server.ranges import resolve_range
@@ -58,9 +60,8 @@ async def get_log(
     if_range: _IfRange = None,
 ) -> Response[Any]:
     """Answer with the log's bytes."""
-    logs = parts_of(state).repository.logs
-    job = await parts_of(state).repository.find(reference)
-    size = logs.size(job.id)
+    log = await _open_log(parts_of(state).repository, reference)
+    size = log.size if log else 0
     try:
         # A log has no validator, so a conditional range can never be known to hold.
         part = resolve_range(None if if_range else range_header, size)
@@ -70,7 +71,7 @@ async def get_log(
         return answer
     span = range(size) if part is None else part
     return Stream(
-        _content(logs, job.id, span),
+        _content(log, span),
         status_code=200 if part is None else 206,
         media_type=TEXT,
         headers=_headers(span, size, partial=part is not None),
@@ -105,12 +106,29 @@ def _headers(span: range, size: int, *, partial: bool) -> dict[str, str]:
     return headers
 
 
-async def _content(logs: LogStore, job_id: str, span: range) -> AsyncGenerator[bytes, None]:
-    offset = span.start
-    while offset < span.stop:
-        wanted = min(READ_SIZE, span.stop - offset)
-        data = await asyncio.to_thread(logs.read, job_id, offset, wanted)
-        if not data:
-            return
-        offset += len(data)
-        yield data
+async def _open_log(repository: JobRepository, reference: str) -> LogReader | None:
+    """Hold a job's log open, so that it can be sent whole; None if it has none.
+
+    Raises:
+        JobNotFound, AmbiguousJob: as ``find``.
+
+    """
+    job = await repository.find(reference)
+    log = repository.logs.open_reader(job.id)
+    if log is None:
+        await repository.get(job.id)  # it may have been removed just now
+    return log
+
+
+async def _content(log: LogReader | None, span: range) -> AsyncGenerator[bytes, None]:
+    if log is None:
+        return
+    with closing(log):
+        offset = span.start
+        while offset < span.stop:
+            wanted = min(READ_SIZE, span.stop - offset)
+            data = await asyncio.to_thread(log.read, offset, wanted)
+            if not data:
+                return
+            offset += len(data)
+            yield data

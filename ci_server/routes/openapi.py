@@ -11,6 +11,7 @@ from litestar.openapi.spec import (
     Reference,
     RequestBody,
     Schema,
+    Server,
 )
 
 from ci_common.api import PROBLEM_MEDIA_TYPE, Problem
@@ -20,13 +21,14 @@ from ci_server.trees import SCOPE_HEADER
 _MEANINGS = {
     400: "The request is not valid; the problem says which part of it.",
     404: "There is no such job.",
-    409: "More than one job id begins like that; or, to a manifest: files are missing.",
+    409: "More than one job id begins like that; the job's state does not allow this;"
+    " or, to a manifest: files are missing.",
     413: "The upload is larger than this server accepts.",
     416: "No byte of the range exists.",
     422: "The idempotency key was used for a different submission.",
     502: "The container engine failed; the problem says how.",
     503: "The storage is busy; try again after the seconds of Retry-After.",
-    507: "The server has no room for the upload.",
+    507: "The server has no room for more; try again after the seconds of Retry-After.",
 }
 
 
@@ -110,3 +112,11 @@ class SubmitOperation(Operation):
     def __post_init__(self) -> None:
         self.parameters = [*(self.parameters or ()), _idempotency_key(), _scope()]
         self.request_body = _form()
+
+
+@dataclass
+class OperationAtRoot(Operation):
+    """An operation whose path is whole as it stands."""
+
+    def __post_init__(self) -> None:
+        self.servers = [Server(url="/")]

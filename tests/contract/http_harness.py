@@ -16,6 +16,7 @@ from ci_common.jobs import EndReason, Job, Result
 from ci_common.signals import QUEUE, LocalSignals, job_topic, log_topic
 from ci_server import bootstrap
 from ci_server.app import Application, create_app
+from ci_server.control import JobControl
 from ci_server.parts import Parts
 from ci_server.settings import Settings, load_settings
 from ci_server.shutdown import Shutdown
@@ -122,6 +123,7 @@ class RunningServer:
             signals=signals,
             shutdown=Shutdown(),
             submissions=bootstrap.build_submissions(settings, repository, signals),
+            control=JobControl(repository, signals, SystemClock()),
             executor=self.engine,
             executor_name=self.executor_name,
             controller=self.controller,

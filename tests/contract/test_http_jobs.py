@@ -226,7 +226,7 @@ def test_the_description_names_every_route_and_no_other_host(server):
     }
     assert operations == {
         "submit", "submit_stream", "submit_async", "stream_job", "get_job", "list_jobs",
-        "get_log", "head_log", "get_health", "get_readiness", "get_version",
+        "get_log", "head_log", "get_health", "get_readiness", "get_version", "cancel_job",
         "list_cache", "prune_cache",
     }  # fmt: skip
     form = description["paths"]["/submit"]["post"]["requestBody"]["content"]
@@ -236,6 +236,9 @@ def test_the_description_names_every_route_and_no_other_host(server):
     stream = description["paths"]["/jobs/{reference}/stream"]["get"]["responses"]
     assert "text/event-stream" in stream["200"]["content"]
     assert "application/problem+json" in stream["404"]["content"]
+    cancel = description["paths"]["/api/v1/jobs/{reference}"]["delete"]
+    assert cancel["servers"] == [{"url": "/"}]
+    assert {"200", "202", "404", "409"} <= set(cancel["responses"])
     assert "//" not in answer.text
 
 

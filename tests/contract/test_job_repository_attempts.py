@@ -28,7 +28,6 @@ async def test_a_claim_clears_what_the_attempt_before_left(repository):
     job = await running(repository)
     await repository.record_container(job.id, attempt=1, container="c-1", log_base=9)
     await repository.record_fed(job.id, attempt=1)
-    await repository.record_stop(job.id, attempt=1, reason=EndReason.TIMED_OUT)
     hold = NOW.wall + timedelta(seconds=5)
     await repository.requeue(job.id, attempt=1, charged=True, detail="x", hold_until=hold)
     assert (await repository.get(job.id)).hold_until == hold

@@ -59,6 +59,7 @@ calls = st.one_of(
     call("record_container", job_ids, attempt=attempts, container=st.just("c"), log_base=limits),
     call("record_fed", job_ids, attempt=attempts),
     call("record_stop", job_ids, attempt=attempts, reason=reasons),
+    call("cancel", job_ids, now=st.just(NOW)),
     call("finish", job_ids, attempt=attempts, result=results, now=st.just(NOW)),
     call(
         "requeue",

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.harness import WAIT_FOR_GO, Engine, Project, Server
+from tests.small_disk import MIB, require_mounting, small_disk
 
 
 @pytest.fixture
@@ -48,6 +49,17 @@ def _clear(namespace: str) -> None:
         engine.clear()
     finally:
         engine.close()
+
+
+@pytest.fixture
+def disk():
+    """A disk of 64 MiB. Ask for it before ``servers``: it goes when these are gone."""
+    require_mounting()
+    with (
+        tempfile.TemporaryDirectory(prefix="ci-") as folder,
+        small_disk(Path(folder), 64 * MIB) as made,
+    ):
+        yield made
 
 
 @pytest.fixture

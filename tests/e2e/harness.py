@@ -150,6 +150,9 @@ class Server:
     def get(self, path: str) -> httpx2.Response:
         return httpx2.get(f"{self.url}{path}", timeout=30)
 
+    def post(self, path: str, **options) -> httpx2.Response:
+        return httpx2.post(f"{self.url}{path}", timeout=30, **options)
+
     def job(self, job_id: str) -> dict:
         return self.get(f"/jobs/{job_id}").raise_for_status().json()
 

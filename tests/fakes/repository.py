@@ -24,8 +24,10 @@ from ci_common.jobs import (
 from ci_common.logs import LogStore
 from ci_common.recipe import Recipe
 from ci_common.snapshots import SnapshotStore
+from ci_common.space import Space
 from ci_common.stash import Stash
 from ci_persistence.logs import FileLogStore
+from ci_persistence.space import DiskSpace
 from ci_persistence.stash import FileStash
 from tests.fakes.blobs import InMemoryBlobStore
 from tests.fakes.clock import FakeClock
@@ -53,6 +55,7 @@ class InMemoryJobRepository:
     data_dir: Path
     stash: Stash
     logs: LogStore
+    space: Space
     snapshots: SnapshotStore
     blobs: BlobStore
 
@@ -61,8 +64,10 @@ class InMemoryJobRepository:
         self.stash = FileStash(data_dir / "stash", data_dir / "tmp")
         self.snapshots = InMemorySnapshotStore()
         self.logs = FileLogStore(data_dir / "logs", limit=max_log_bytes)
+        self.space = DiskSpace((data_dir,))
         self.blobs = InMemoryBlobStore(self._held_packs)
         self._jobs: dict[str, Job] = {}
+        self._ended: dict[str, Moment] = {}
         self._packs: dict[str, frozenset[int]] = {}
         self._keys: dict[str, tuple[str, str]] = {}
         self._last_seq = 0
@@ -171,15 +176,20 @@ class InMemoryJobRepository:
         return self._note(job_id, attempt, stop_reason=earlier or reason)
 
     async def finish(self, job_id: str, *, attempt: int, result: Result, now: Moment) -> bool:
-        return self._move(
+        if job_id in self._jobs and self._jobs[job_id].status is not JobStatus.RUNNING:
+            return False
+        finished = self._move(
             job_id,
             attempt,
-            Change.FINISH,
+            result.change,
             reason=result.reason,
             exit_code=result.exit_code,
             detail=result.detail,
             end_time=now.wall,
         )
+        if finished:
+            self._ended[job_id] = now
+        return finished
 
     async def requeue(
         self,
@@ -190,16 +200,40 @@ class InMemoryJobRepository:
         detail: str,
         hold_until: datetime | None = None,
     ) -> bool:
-        faults = self._jobs[job_id].faults + charged if job_id in self._jobs else 0
+        job = self._jobs.get(job_id)
+        if job is None or job.stop_reason is not None:
+            return False
         return self._move(
             job_id,
             attempt,
             Change.REQUEUE,
-            faults=faults,
+            faults=job.faults + charged,
             detail=detail,
             hold_until=hold_until,
             started=None,
         )
+
+    async def oldest_ended(self, *, limit: int, before: Moment) -> Sequence[Job]:
+        ended = sorted(self._ended, key=lambda job_id: self._ended[job_id].wall)
+        return [self._jobs[key] for key in ended if _is_earlier(self._ended[key], before)][:limit]
+
+    async def forget(self, job_ids: Iterable[str]) -> int:
+        gone = [job_id for job_id in set(job_ids) if self._ended.pop(job_id, None)]
+        for job_id in gone:
+            del self._jobs[job_id]
+        self._keys = {key: kept for key, kept in self._keys.items() if kept[1] in self._jobs}
+        return len(gone)
+
+    async def cancel(self, job_id: str, *, now: Moment) -> Job:
+        job = await self.get(job_id)
+        if job.status is JobStatus.QUEUED:
+            ended = {"reason": EndReason.CANCELLED, "exit_code": None, "detail": None}
+            self._move(job_id, job.attempt, Change.CANCEL, end_time=now.wall, **ended)
+            self._ended[job_id] = now
+        else:
+            reason = job.stop_reason or EndReason.CANCELLED
+            self._note(job_id, job.attempt, stop_reason=reason)
+        return self._jobs[job_id]
 
     def _held_packs(self) -> set[int]:
         unfinished = (job.id for job in self._jobs.values() if not job.status.ended)
@@ -225,6 +259,11 @@ class InMemoryJobRepository:
             return False
         self._jobs[job_id] = replace(job, **changes)
         return True
+
+
+def _is_earlier(moment: Moment, before: Moment) -> bool:
+    same_boot = moment.boot_id == before.boot_id
+    return moment.wall < before.wall and not (same_boot and moment.uptime >= before.uptime)
 
 
 def _on_hold(job: Job, now: datetime) -> bool:

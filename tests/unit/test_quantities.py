@@ -1,6 +1,6 @@
 import pytest
 
-from ci_common.quantities import parse_bytes, parse_seconds
+from ci_common.quantities import format_bytes, parse_bytes, parse_seconds
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,14 @@ def test_text_that_is_neither(text):
         parse_seconds(text)
     with pytest.raises(ValueError, match="give "):
         parse_bytes(text if text != "1m 5" else "1mm")
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 KiB"), (1536 * 1024**2, "1.5 GiB"),
+        (5 * 1024**4, "5.0 TiB"), (5000 * 1024**4, "5000.0 TiB"),
+    ],
+)  # fmt: skip
+def test_sizes_as_people_read_them(size, text):
+    assert format_bytes(size) == text

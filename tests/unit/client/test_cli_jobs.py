@@ -80,6 +80,15 @@ class TestStatusAndList:
         ]
         assert json.loads(ci("status", "last", "--json").out) == VIEW
 
+    def test_a_clock_that_was_set_back_gives_no_length_of_time(
+        self, ci: Ci, script: Script
+    ) -> None:
+        """Fault 23."""
+        script.will(answer(VIEW | {"end_time": "2026-01-01T09:01:05.500Z"}))
+        outcome = ci("status", "last")
+        assert "ended      2026-01-01 09:01:05Z" in outcome.out
+        assert "took" not in outcome.out
+
     def test_list_is_a_table(self, ci: Ci, script: Script) -> None:
         queued = VIEW | {
             "job_id": "7ad3f8c9-2b41",

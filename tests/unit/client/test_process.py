@@ -61,6 +61,7 @@ class TestCtrlC:
             code, err = finish(process)
         assert code == 130
         assert f"left; the job goes on. Come back with: ci wait {JOB} --all" in err
+        assert f"or stop it: ci cancel {JOB}" in err
         assert "Traceback" not in err
 
     def test_during_the_upload_nothing_was_submitted(self, script: Script, project: Path) -> None:

@@ -230,6 +230,25 @@ def test_a_stop_that_was_only_written_down_is_carried_out():
     assert plan(snapshot) == [Stop("a", 1, EndReason.TIMED_OUT), Adopt("a", 1)]
 
 
+def test_a_job_that_is_being_stopped_on_its_way_is_called_off_once():
+    """Fault 30. There may be no container yet that could be stopped."""
+    job = a_job(stop_reason=EndReason.CANCELLED)
+    on_its_way = Snapshot(
+        now=NOW, running=(job,), containers=(), busy=frozenset({"a"}), starting=frozenset({"a"})
+    )
+    assert plan(on_its_way) == [Stop("a", 1, EndReason.CANCELLED)]
+    assert plan(replace(on_its_way, stopping=frozenset({"a"}))) == []
+    assert plan(replace(on_its_way, starting=frozenset())) == []
+
+
+def test_a_job_that_is_being_stopped_is_not_started_again():
+    """Fault 30. Its process died between the claim and the container."""
+    job = a_job(stop_reason=EndReason.CANCELLED)
+    assert plan(Snapshot(now=NOW, running=(job,), containers=())) == [Vanish("a", 1)]
+    unfed = Snapshot(now=NOW, running=(job,), containers=(container(state=ContainerState.CREATED),))
+    assert plan(unfed) == [Adopt("a", 1)]
+
+
 IDS = st.sampled_from(["a", "b", "c", "d"])
 CONTAINERS = st.builds(
     container,
@@ -280,6 +299,8 @@ def test_ended_jobs_are_never_started_nor_touched_twice(snapshot):
     for action in actions:
         if not isinstance(action, RemoveContainer | FillStandby):
             assert action.job_id not in ended
+    stopping = {job.id for job in snapshot.running if job.stop_reason}
+    assert not stopping & {a.job_id for a in actions if isinstance(a, Start)}
     working = [a.job_id for a in actions if isinstance(a, Claim | Start | Adopt | Vanish)]
     assert len(working) == len(set(working))
     assert not set(working) & snapshot.busy

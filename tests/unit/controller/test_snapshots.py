@@ -299,3 +299,15 @@ async def test_where_nothing_can_be_kept_all_is_as_before(kept, why):
     job = await run(kept, kept.controller(), **options)
     assert (job.success, kept.log(job)) == (True, b"running\n")
     assert snapshots(kept) == []
+
+
+async def test_a_job_cancelled_in_its_installation_ends_without_a_container(kept):
+    controller = kept.controller()
+    job = await in_mid_installation(kept, controller)
+    await kept.repository.cancel(job.id, now=kept.clock.now())
+    await kept.settle(controller)
+    ended = await kept.job(job)
+    assert (ended.status, ended.reason) == (JobStatus.CANCELLED, EndReason.CANCELLED)
+    assert kept.log(job).endswith(b"Stopped: the job was cancelled.\n")
+    assert not [name for name in kept.engine.containers if job.id in name]
+    assert snapshots(kept) == []

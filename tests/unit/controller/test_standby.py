@@ -220,6 +220,42 @@ async def test_a_spec_that_cannot_be_launched_is_not_tried_all_the_time(warm):
     assert len(standbys(warm)) == 1
 
 
+def die(warm) -> None:
+    for name in standbys(warm):
+        warm.engine.containers[name].exit(127)
+
+
+async def test_one_that_ended_by_itself_is_replaced_at_once_and_the_next_ones_later(warm):
+    """Fault 39. In an image without tar, one after the other ends as soon as it is launched."""
+    controller = warm.controller()
+    await warm.settle(controller)
+    pauses = [0, 2, 4, 8, 16, 30, 30]
+    for number, pause in enumerate(pauses, 1):
+        die(warm)
+        await warm.settle(controller)
+        if pause:
+            assert len(launched(warm)) == number
+            warm.clock.advance(pause - 1)
+            await warm.settle(controller)
+            assert len(launched(warm)) == number
+            warm.clock.advance(1)
+            await warm.settle(controller)
+        assert len(launched(warm)) == number + 1
+
+
+async def test_one_that_served_a_job_clears_the_record_of_those_before(warm):
+    controller = warm.controller()
+    await warm.settle(controller)
+    die(warm)
+    await warm.settle(controller)
+    await warm.submit()
+    await warm.settle(controller)
+    before = len(launched(warm))
+    die(warm)
+    await warm.settle(controller)
+    assert len(launched(warm)) == before + 1
+
+
 async def test_a_job_whose_awaited_standby_fails_launches_its_own(warm):
     controller = warm.controller()
     held = warm.engine.hold("launch")

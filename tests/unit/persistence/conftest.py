@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ci_persistence.jobs import SQLiteJobRepository
+from tests.unit.persistence.data import Data
 
 
 @pytest.fixture
@@ -23,3 +24,11 @@ async def repository(path: Path) -> AsyncIterator[SQLiteJobRepository]:
     await store.initialize()
     yield store
     await store.close()
+
+
+@pytest.fixture
+async def data(tmp_path: Path) -> AsyncIterator[Data]:
+    """A data directory with an open database."""
+    made = await Data(tmp_path / "server").open()
+    yield made
+    await made.repository.close()

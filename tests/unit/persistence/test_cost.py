@@ -63,6 +63,8 @@ OPERATIONS: dict[str, Operation] = {
     "finish": lambda repository, _, busy: repository.finish(
         busy.id, attempt=1, result=Result(reason=EndReason.PASSED, exit_code=0), now=NOW
     ),
+    "oldest_ended": lambda repository, _, __: repository.oldest_ended(limit=10, before=NOW),
+    "forget": lambda repository, waiting, busy: repository.forget([waiting.id, busy.id]),
 }
 
 
@@ -113,7 +115,9 @@ async def test_every_statement_goes_by_an_index(path, repository, name):
     async with watched(repository) as watch:
         await OPERATIONS[name](repository, waiting, busy)
 
-    statements = [s for s in watch.statements if s.startswith(("SELECT", "UPDATE", "INSERT"))]
+    statements = [
+        s for s in watch.statements if s.startswith(("SELECT", "UPDATE", "INSERT", "DELETE"))
+    ]
     assert statements
     with closing(sqlite3.connect(path)) as connection:
         for statement in statements:

@@ -1,0 +1,126 @@
+"""Removing ended jobs that are kept no longer: for their age, or because room is needed.
+
+A job goes in an order that no reader stumbles over: first its row, so that
+nobody finds a job without its log, then its files, which whoever reads them
+holds open. What a crash leaves in between are files without a row, which are
+swept.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection, Sequence
+
+from ci_common.clock import Clock
+from ci_common.errors import StorageFull
+from ci_common.jobs import Job, JobRepository
+from ci_common.space import Deficit
+from ci_controller.settings import RetentionSettings
+
+_log = logging.getLogger(__name__)
+
+_BATCH = 500
+"""Jobs that go at once, at most: what comes after them need not wait long."""
+
+
+class Retention:
+    """Decides which ended jobs go, and removes them. ``in_hand``: ids of jobs to leave alone."""
+
+    def __init__(
+        self,
+        repository: JobRepository,
+        clock: Clock,
+        settings: RetentionSettings,
+        in_hand: Collection[str],
+    ) -> None:
+        self._repository = repository
+        self._clock = clock
+        self._settings = settings
+        self._in_hand = in_hand
+        self._usage = 0
+        self._measured_at: float | None = None
+
+    async def apply(self) -> bool:
+        """Remove some of the jobs that are to go, the oldest first; return whether to come again.
+
+        Raises:
+            StorageBusy, StorageFull: from the database.
+
+        """
+        expired = await self._expired()
+        if expired:
+            await self._remove(expired, f"ended more than {self._settings.keep_for:g} s ago")
+            return len(expired) == _BATCH
+        crowding = await self._crowding()
+        await self._remove(crowding, "room is needed")
+        return len(crowding) == _BATCH
+
+    async def _expired(self) -> Sequence[Job]:
+        if not self._settings.keep_for:
+            return ()
+        return await self._ended(self._settings.keep_for)
+
+    async def _crowding(self) -> Sequence[Job]:
+        """Return the oldest jobs that have to go so that what is left fits."""
+        deficit = await self._deficit()
+        if not deficit:
+            return ()
+        jobs = await self._ended(self._settings.keep_at_least)
+        sizes = await asyncio.to_thread(lambda: [self._repository.logs.size(j.id) for j in jobs])
+        chosen: list[Job] = []
+        freed = 0
+        for job, size in zip(jobs, sizes, strict=True):
+            if freed >= deficit.bytes and len(chosen) >= deficit.files:
+                break
+            chosen.append(job)
+            freed += size
+        return chosen
+
+    async def _deficit(self) -> Deficit:
+        missing = self._repository.space.deficit()
+        if not self._settings.keep_log_bytes:
+            return missing
+        excess = await self._measured_usage() - self._settings.keep_log_bytes
+        return Deficit(max(missing.bytes, excess), missing.files)
+
+    async def _measured_usage(self) -> int:
+        """Return what the logs took at the last look, less what has gone since."""
+        uptime = self._clock.now().uptime
+        interval = self._settings.usage_interval
+        if self._measured_at is None or uptime - self._measured_at >= interval:
+            self._usage = await asyncio.to_thread(self._repository.logs.usage)
+            self._measured_at = uptime
+        return self._usage
+
+    async def _ended(self, seconds_ago: float) -> Sequence[Job]:
+        before = self._clock.now().earlier(seconds_ago)
+        jobs = await self._repository.oldest_ended(limit=_BATCH, before=before)
+        return [job for job in jobs if job.id not in self._in_hand]
+
+    async def _remove(self, jobs: Sequence[Job], why: str) -> None:
+        if not jobs:
+            return
+        job_ids = [job.id for job in jobs]
+        try:
+            await self._forget(job_ids)
+        except StorageFull:
+            # Nothing can be written, but names can be taken away, and that makes room.
+            await asyncio.to_thread(self._remove_files, job_ids)
+            await self._repository.forget(job_ids)
+        else:
+            await asyncio.to_thread(self._remove_files, job_ids)
+        _log.info("removed %d ended jobs with their logs: %s", len(job_ids), why)
+
+    async def _forget(self, job_ids: Sequence[str]) -> None:
+        try:
+            await self._repository.forget(job_ids)
+        except StorageFull:
+            if not await asyncio.to_thread(self._repository.space.release_reserve):
+                raise
+            await self._repository.forget(job_ids)
+
+    def _remove_files(self, job_ids: Sequence[str]) -> None:
+        logs, stash = self._repository.logs, self._repository.stash
+        for job_id in job_ids:
+            self._usage -= logs.size(job_id)
+            logs.remove(job_id)
+            stash.remove_job(job_id)

@@ -1,0 +1,97 @@
+"""What ``ci admin`` does with a data directory, by the settings of its server."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci_common.clock import Clock, SystemClock
+from ci_controller.lock import ControllerLock
+from ci_persistence.backup import back_up
+from ci_persistence.backup_folder import Manifest
+from ci_persistence.check import Premises, check
+from ci_persistence.findings import Finding
+from ci_persistence.repair import repair
+from ci_persistence.restore import Restored, ended_before, restore
+from ci_persistence.space import Reserve
+from ci_server import bootstrap
+from ci_server.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What became of a finding: ``problem`` says why it is still there, None if it is not."""
+
+    finding: Finding
+    problem: str | None
+
+
+def make_backup(settings: Settings, destination: Path, clock: Clock | None = None) -> Manifest:
+    """Back up the server's data into the new folder ``destination``.
+
+    Raises:
+        ConfigurationError: the destination cannot be made.
+        DatabaseUnusable: there is no database, or it is damaged.
+        StorageFull: no room there; nothing is left there.
+
+    """
+    data = bootstrap.data_directory(settings)
+    return back_up(data, destination.absolute(), clock or SystemClock())
+
+
+def restore_backup(settings: Settings, source: Path, clock: Clock | None = None) -> Restored:
+    """Make the server's data directory, which must be empty, what the backup holds.
+
+    Raises:
+        BackupUnusable: damaged, not whole, or of a later version.
+        ConfigurationError: there is data already.
+        StorageFull: no room; nothing is left there.
+
+    """
+    data = bootstrap.data_directory(settings)
+    restored = restore(source.absolute(), data, clock or SystemClock())
+    bootstrap.build_space(settings).keep_reserve()
+    return restored
+
+
+def about_to_expire(settings: Settings, clock: Clock | None = None) -> int:
+    """Return how many jobs a server that starts now would remove for their age."""
+    if not settings.keep_jobs_for:
+        return 0
+    before = (clock or SystemClock()).now().earlier(settings.keep_jobs_for)
+    return ended_before(bootstrap.data_directory(settings), before)
+
+
+def check_data(settings: Settings, clock: Clock | None = None) -> list[Finding]:
+    """Return what is wrong with the server's data. Changes nothing.
+
+    Raises:
+        DatabaseUnusable: there is no database, or none of ours that we know.
+
+    """
+    return check(_premises(settings, clock), time.sleep)
+
+
+def repair_data(
+    settings: Settings, findings: list[Finding], clock: Clock | None = None
+) -> Iterator[Repaired]:
+    """Mend what was found, one after the other; yield what became of each."""
+    premises = _premises(settings, clock)
+    lock = ControllerLock(premises.data.folder / "controller.lock")
+    alone = lock.try_acquire()
+    try:
+        for finding in findings:
+            yield Repaired(finding, repair(premises, finding, alone=alone))
+    finally:
+        lock.release()
+
+
+def _premises(settings: Settings, clock: Clock | None) -> Premises:
+    data = bootstrap.data_directory(settings)
+    return Premises(
+        data=data,
+        clock=clock or SystemClock(),
+        grace=settings.orphan_grace,
+        space=bootstrap.build_space(settings),
+        reserve=Reserve(data.reserve, settings.reserve_bytes),
+    )
