@@ -11,6 +11,11 @@ class LogWriter(Protocol):
         """Bytes in the log."""
         ...
 
+    @property
+    def sealed(self) -> bool:
+        """Whether the log takes no more bytes."""
+        ...
+
     def write(self, data: bytes) -> None:
         """Append. Past the store's limit the rest is dropped, once with a marker.
 

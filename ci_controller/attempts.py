@@ -192,7 +192,7 @@ class Attempts:
             detail = "the server stopped while the job was being started"
             raise AttemptFault(detail, charged=False)
         with JobLog(self.repository.logs, job, self.signals) as log:
-            return await self._stay(job, log, await self.life.follow(job, log))
+            return await self._stay(job, log)
 
     async def _was_fed(self, job: Job) -> bool:
         """Find out whether a container reached its job script before our crash.
@@ -216,7 +216,7 @@ class Attempts:
         if not await self.executor.has_output(name):
             await self.executor.stop(name, grace=0)
 
-    async def _stay(self, job: Job, log: JobLog, pump: OutputPump) -> Result:
+    async def _stay(self, job: Job, log: JobLog, pump: OutputPump | None = None) -> Result:
         """Pump until the container has ended; return the verdict."""
         ended, stop_reason = await self.life.to_its_end(job, log, pump)
         return judge(job.recipe, ended, stop_reason)

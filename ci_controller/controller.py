@@ -276,8 +276,7 @@ class JobController:
                 return
             if error := task.exception():
                 # Not woken for it: the next tick tries again, without a hot loop.
-                detail = error.detail if isinstance(error, CIError) else repr(error)
-                _log.warning("%s failed, trying again: %s", name, detail, exc_info=error)
+                _log_failure(name, error)
             else:
                 self._look_again()
 
@@ -301,3 +300,11 @@ class JobController:
                 budget=self._settings.blob_bytes,
                 age=self._settings.blob_age,
             )
+
+
+def _log_failure(name: str, error: BaseException) -> None:
+    # A known fault says all in a line, and may come again with every tick.
+    if isinstance(error, CIError):
+        _log.warning("%s failed, trying again: %s", name, error.detail)
+    else:
+        _log.warning("%s failed, trying again", name, exc_info=error)

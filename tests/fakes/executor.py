@@ -12,7 +12,7 @@ import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Self
+from typing import Any, Self
 
 from ci_common.errors import ContainerFailed, ContainerGone, EngineUnavailable, ImageMissing
 from ci_common.executor import (
@@ -64,9 +64,9 @@ class FakeContainer:
         self.output += data
         self._announce()
 
-    def exit(self, code: int, *, oom_killed: bool = False, error: str = "") -> None:
+    def exit(self, code: int, **circumstances: Any) -> None:
         if self.ended is None:
-            self.ended = ContainerExit(exit_code=code, oom_killed=oom_killed, error=error)
+            self.ended = ContainerExit(exit_code=code, **circumstances)
             self.state = ContainerState.EXITED
             self._announce()
 

@@ -334,6 +334,19 @@ async def test_an_engine_that_went_away_takes_the_blame(world):
     assert row.detail == "the container engine stopped while the job was running"
 
 
+@pytest.mark.parametrize("exit_code", [0, 1, 137])
+async def test_an_end_that_was_not_its_own_is_no_verdict(world, exit_code):
+    """Fault 12: the executor knows that the engine went down under the container."""
+    job = await world.submit()
+    controller = world.controller()
+    await begun(world, job, controller)
+    world.container(job).exit(exit_code, by_itself=False)
+    await controller.idle()
+    row = await world.job(job)
+    assert (row.status, row.faults) == (JobStatus.QUEUED, 1)
+    assert row.detail == "the container engine stopped while the job was running"
+
+
 async def test_an_attempt_decided_elsewhere_before_the_feed_is_left_alone(world):
     """Stale before observing: the row moved on while the container was launched."""
     job = await world.submit()
