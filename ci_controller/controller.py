@@ -10,6 +10,7 @@ from ci_common.clock import Clock, SystemClock
 from ci_common.errors import CIError, EngineError
 from ci_common.executor import Executor
 from ci_common.jobs import EndReason, Job, JobRepository
+from ci_common.outage import Outage
 from ci_common.recipe import Recipe
 from ci_common.signals import CACHE, QUEUE, LocalSignals, Signals, Subscription, job_topic
 from ci_controller.arrivals import Arrivals
@@ -84,6 +85,7 @@ class JobController:
         )
         self._attempts = self._build_attempts()
         self._lock = ControllerLock(repository.data_dir / "controller.lock")
+        self._outage = Outage(repository.data_dir)
         self._wake = Subscription()
         self._loop_task: asyncio.Task[None] | None = None
         self._jobs: dict[str, asyncio.Task[None]] = {}
@@ -218,6 +220,7 @@ class JobController:
                 _log.warning("the container engine cannot be seen; jobs wait: %s", error)
             else:
                 _log.info("the container engine answers")
+            self._outage.declare(error)
         self._engine_error = error
 
     async def _act(self, action: Action, jobs: dict[str, Job]) -> None:

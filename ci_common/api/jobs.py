@@ -7,7 +7,10 @@ from ci_common.jobs import Job
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
-    """One job. Times are UTC in RFC 3339 with a ``Z``; ``position`` is set while it is queued."""
+    """One job. Times are UTC in RFC 3339 with a ``Z``; ``position`` is set while it is queued.
+
+    ``waiting`` says in words what keeps it from going on, other than its turn.
+    """
 
     job_id: str
     status: str
@@ -22,6 +25,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     priority: int
     position: int | None = None
+    waiting: str | None = None
     command: str
     image: str | None = None
 
@@ -32,7 +36,7 @@ class JobAccepted(msgspec.Struct, frozen=True):
     job_id: str
 
 
-def job_view(job: Job, position: int | None = None) -> JobView:
+def job_view(job: Job, position: int | None = None, waiting: str | None = None) -> JobView:
     """Return what clients may see of a job."""
     return JobView(
         job_id=job.id,
@@ -48,6 +52,7 @@ def job_view(job: Job, position: int | None = None) -> JobView:
         attempt=job.attempt,
         priority=job.priority,
         position=position,
+        waiting=None if job.status.ended else waiting,
         command=job.recipe.command_line,
         image=job.recipe.image,
     )

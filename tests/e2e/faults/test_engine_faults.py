@@ -8,6 +8,8 @@ import pytest
 from tests.e2e.harness import WAIT_FOR_GO
 from tests.waiting import eventually
 
+soak = pytest.mark.soak
+
 ENDINGS = ["terminate", "kill", "lose_power"]
 
 
@@ -44,8 +46,14 @@ def ran_twice(server, engine, job_id: str) -> None:
     assert "[ci] Attempt 1 of 3 was lost: " in server.text(job_id)
 
 
-@pytest.mark.parametrize("how", ENDINGS)
-@pytest.mark.parametrize("exit_code", [0, 3, 143])
+def each_way_of_ending(*quick: tuple[str, int]):
+    """Parametrize a test with how the engine ends, and how the job answers its signal."""
+    ways = [(how, exit_code) for how in ENDINGS for exit_code in (0, 3, 143)]
+    marked = [pytest.param(*way, marks=() if way in quick else soak) for way in ways]
+    return pytest.mark.parametrize(("how", "exit_code"), marked)
+
+
+@each_way_of_ending(("terminate", 0), ("terminate", 3), ("kill", 3))
 def test_the_engine_restarts(own_engine, server_on, stubborn, how, exit_code):
     """Fault 12: however a job answers the engine's signal, that is not its verdict."""
     server = server_on().start()
@@ -56,8 +64,7 @@ def test_the_engine_restarts(own_engine, server_on, stubborn, how, exit_code):
     ran_twice(server, own_engine, job_id)
 
 
-@pytest.mark.parametrize("how", ENDINGS)
-@pytest.mark.parametrize("exit_code", [0, 3, 143])
+@each_way_of_ending(("terminate", 3), ("kill", 143), ("lose_power", 0))
 def test_engine_and_server_restart(own_engine, server_on, stubborn, how, exit_code):
     """Fault 12: nobody was there to see why the container ended."""
     server = server_on().start()
@@ -114,7 +121,7 @@ def output_from(server, job_id: str, first: str) -> str:
     return text[text.index(first) :]
 
 
-@pytest.mark.parametrize("how", ["terminate", "kill"])
+@pytest.mark.parametrize("how", ["terminate", pytest.param("kill", marks=soak)])
 def test_the_engine_restarts_under_a_writing_job(live_engine, server_on, project, how):
     """Fault 13: the log is taken up where it was, with no gap and nothing twice."""
     server = server_on().start()
@@ -132,8 +139,15 @@ def test_the_engine_restarts_under_a_writing_job(live_engine, server_on, project
     assert output_from(server, job_id, "line 1\n") == expected
 
 
-@pytest.mark.parametrize("how", ["terminate", "kill"])
-@pytest.mark.parametrize("alive", [True, False])
+@pytest.mark.parametrize(
+    ("how", "alive"),
+    [
+        ("terminate", True),
+        ("kill", False),
+        pytest.param("terminate", False, marks=soak),
+        pytest.param("kill", True, marks=soak),
+    ],
+)
 def test_the_engine_restarts_in_the_middle_of_a_line(live_engine, server_on, project, how, alive):
     """Fault 13: a line that was not complete when the engine went away."""
     wait = WAIT_FOR_GO.format(go="/tmp/go")
@@ -152,10 +166,10 @@ def test_the_engine_restarts_in_the_middle_of_a_line(live_engine, server_on, pro
     assert output_from(server, job_id, "begun") == "begun, ended\nnext\n"
 
 
-def test_a_reader_of_the_engines_record_that_lags_is_told_all_of_it(own_engine, server_on, project):
-    """Fault 7: the engine breaks a lagging reader's stream off when the container ends."""
+@pytest.mark.parametrize("count", [200_000, pytest.param(2_000_000, marks=soak)])
+def test_a_reader_of_the_engines_record_that_lags(own_engine, server_on, project, count):
+    """Fault 7: the engine breaks its stream off when the container ends; none of it is lost."""
     server = server_on().start()
-    count = 700_000
     job_id = server.submit(project(f"echo started; seq 1 {count}"))
     server.until_log(job_id, "started")
     server.kill()

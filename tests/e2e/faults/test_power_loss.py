@@ -85,7 +85,9 @@ def setting(event: threading.Event):
         event.set()
 
 
-@pytest.mark.parametrize("accepted_before", [3, 11])
+@pytest.mark.parametrize(
+    "accepted_before", [5, *(pytest.param(count, marks=pytest.mark.soak) for count in (1, 12, 29))]
+)
 def test_power_loss(machine, project, accepted_before):
     """Fault 11: every job that was acknowledged is there and runs to an end, once."""
     server, engine = machine.server, machine.engine
