@@ -317,6 +317,24 @@ async def test_a_stream_that_breaks_off_is_taken_up_again(world):
     assert (await world.job(job)).success is True
 
 
+async def test_a_record_that_breaks_off_at_the_end_is_read_again(world):
+    """Fault 7: a reader that lags when the container ends is not told the rest."""
+    job = await world.submit()
+    former = world.controller()
+    await begun(world, job, former)
+    await world.crash(former)
+    world.engine.cuts_followers = True
+    controller = world.controller()
+    await controller.reconcile()
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert ("follow", f"ci-{job.id}-1") in world.engine.calls
+    world.container(job).write(b"the last words\n")
+    world.container(job).exit(0)
+    await world.settle(controller)
+    assert world.log(job) == b"running\nthe last words\n"
+
+
 async def test_an_engine_that_went_away_takes_the_blame(world):
     """Fault 12: what ended by signal while the engine was away is never a failed test."""
     job = await world.submit()
