@@ -22,7 +22,7 @@ from tests.waiting import eventually
 IMAGE = "small:1"
 """A shell, tar and a few of the usual programs, taken from this machine."""
 
-_PROGRAMS = ("sh", "cat", "dd", "mkdir", "rm", "seq", "sleep", "tar", "touch", "tr", "yes")
+_PROGRAMS = ("sh", "cat", "dd", "head", "mkdir", "rm", "seq", "sleep", "tar", "touch", "tr", "yes")
 
 
 class OwnEngine:

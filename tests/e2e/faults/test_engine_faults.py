@@ -128,7 +128,7 @@ def output_from(server, job_id: str, first: str) -> str:
 def test_the_engine_restarts_under_a_writing_job(live_engine, server_on, project, how):
     """Fault 13: the log is taken up where it was, with no gap and nothing twice."""
     server = server_on().start()
-    lines = 2000
+    lines = 800
     job_id = server.submit(
         project(f"i=0; while [ $i -lt {lines} ]; do i=$((i+1)); echo line $i; sleep 0.001; done")
     )
