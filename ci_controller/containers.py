@@ -22,7 +22,7 @@ from ci_controller.container_names import ContainerNames
 from ci_controller.docker_engine.calls import EngineCalls
 from ci_controller.docker_engine.client import EngineClient
 from ci_controller.docker_engine.configuration import NAMESPACE
-from ci_controller.docker_engine.endings import ended_by_itself, engine_began
+from ci_controller.docker_engine.endings import ended_by_itself
 from ci_controller.docker_engine.exits import ExitWatch
 from ci_controller.docker_engine.faults import TRANSPORT_FAULTS
 from ci_controller.docker_engine.feed_command import with_length
@@ -183,8 +183,10 @@ class ContainerManager:
         ended = exit_in(state)
         if ended is None:
             return None
-        began = await self._calls.call_anew(engine_began, "ask since when it is up")
-        return replace(ended, by_itself=ended_by_itself(state, began))
+        by_itself = await self._calls.call_anew(
+            lambda client: ended_by_itself(client, state), f"ask how {name} ended"
+        )
+        return replace(ended, by_itself=by_itself)
 
     async def wait_exit(self, name: str, *, timeout: float) -> ContainerExit | None:  # noqa: ASYNC109
         """Return how the container ended, waiting at most ``timeout`` seconds for it."""

@@ -21,14 +21,34 @@ _DEFAULT_NETWORK = "bridge"
 _NEVER = "0001-01-01T00:00:00Z"
 
 _BY_SIGNAL = 128
-"""What a shell and the engine add to a signal's number; a lost container's status is 255."""
+"""What a shell and the engine add to a signal's number."""
+
+_LOST = 255
+"""The status of a container whose end nobody saw, as after a reboot."""
 
 
-def engine_began(client: EngineClient) -> datetime | None:
-    """Return when the engine came up, as near as it can be told; None when it cannot.
+def ended_by_itself(client: EngineClient, state: Mapping[str, Any]) -> bool:
+    """Return whether an ended container, by its inspected ``State``, did so of its own accord.
 
-    Raises what the SDK raises.
+    ``client`` must have connected after ``state`` was seen: an engine that is
+    ending takes no new connections. When the engine came up after the
+    container's end, it may have been what ended it: what cannot be told apart
+    counts as not the container's own. Raises what the SDK raises.
     """
+    if state["StartedAt"] == _NEVER:
+        return True
+    exit_code = int(state["ExitCode"])
+    began = _engine_began(client)
+    if began is None:
+        return not state.get("Error") and exit_code < _BY_SIGNAL
+    started, finished = (datetime.fromisoformat(state[key]) for key in ("StartedAt", "FinishedAt"))
+    if began <= started or began < finished:
+        return True
+    return exit_code != _LOST and _outlived_by_containers(client)
+
+
+def _engine_began(client: EngineClient) -> datetime | None:
+    """Return when the engine came up, as near as it can be told; None when it cannot."""
     try:
         began = datetime.fromisoformat(client.inspect_network(_DEFAULT_NETWORK)["Created"])
     except NotFound:
@@ -37,17 +57,6 @@ def engine_began(client: EngineClient) -> datetime | None:
     return None if began > SystemClock().now().wall else began
 
 
-def ended_by_itself(state: Mapping[str, Any], began: datetime | None) -> bool:
-    """Return whether an ended container, by its inspected ``State``, did so of its own accord.
-
-    ``began`` is what ``engine_began`` gave after the end was seen, on a
-    connection made after it: an engine that is ending takes no new ones. When
-    it came up after the container's end, the engine may have been what ended
-    it: what cannot be told apart counts as not the container's own.
-    """
-    if state["StartedAt"] == _NEVER:
-        return True
-    if began is None:
-        return not state.get("Error") and int(state["ExitCode"]) < _BY_SIGNAL
-    started, finished = (datetime.fromisoformat(state[key]) for key in ("StartedAt", "FinishedAt"))
-    return began <= started or began < finished
+def _outlived_by_containers(client: EngineClient) -> bool:
+    """Return whether the engine leaves containers alone when it goes, and when it comes back."""
+    return bool(client.info().get("LiveRestoreEnabled"))

@@ -46,6 +46,8 @@ class Engine(BaseHTTPRequestHandler):
                 self._answer([OUR_NETWORK])
             case "bridge":
                 self._answer({"Created": self.server.began})
+            case "info":
+                self._answer({"LiveRestoreEnabled": False})
             case "json":
                 self._answer({"State": self.server.state})
 

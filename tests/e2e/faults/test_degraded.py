@@ -67,7 +67,7 @@ def test_who_submits_is_told_once_and_again_when_it_is_over(own_engine, server_o
 
 
 def test_who_waits_for_a_running_job_is_told_too(own_engine, server_on, waiting):
-    server = server_on(engine_timeout="1").start()
+    server = server_on(engine_timeout="2").start()
     job_id = server.submit(waiting())
     server.until_log(job_id, "started")
     with server.ci_process("wait", "--all", "--json", job_id) as process:

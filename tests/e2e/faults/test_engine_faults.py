@@ -3,10 +3,11 @@
 import os
 import signal
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import WAIT_FOR_GO
+from tests.e2e.harness import WAIT_FOR_GO, children
 from tests.waiting import eventually
 
 MEGABYTE = 1024 * 1024
@@ -128,18 +129,32 @@ def output_from(server, job_id: str, first: str) -> str:
 def test_the_engine_restarts_under_a_writing_job(live_engine, server_on, project, how):
     """Fault 13: the log is taken up where it was, with no gap and nothing twice."""
     server = server_on().start()
-    lines = 800
     job_id = server.submit(
-        project(f"i=0; while [ $i -lt {lines} ]; do i=$((i+1)); echo line $i; sleep 0.001; done")
+        project("i=0; until [ -e /tmp/go ]; do i=$((i+1)); echo line $i; sleep 0.01; done")
     )
-    server.until_log(job_id, "line 100\n")
+    server.until_log(job_id, "line 50\n")
     for _ in range(2):
         end(live_engine, how)
         live_engine.start(live_restore=True)
+    live_engine.go(job_id)
     job = server.until(job_id, "completed")
     assert (job["reason"], job["attempt"]) == ("passed", 1)
-    expected = "".join(f"line {n}\n" for n in range(1, lines + 1))
-    assert output_from(server, job_id, "line 1\n") == expected
+    lines = output_from(server, job_id, "line 1\n").splitlines()
+    assert lines == [f"line {n}" for n in range(1, len(lines) + 1)]
+
+
+def test_a_job_ends_while_the_engine_is_away(live_engine, server_on, project):
+    """Fault 13: under live-restore the engine does not end containers, so it is their own end."""
+    server = server_on().start()
+    job_id = server.submit(project(f"echo started; {WAIT_FOR_GO.format(go='/tmp/go')}; exit 7"))
+    server.until_log(job_id, "started")
+    process = Path(f"/proc/{children(live_engine.shim_of(live_engine.seen.of(job_id)))[0]}")
+    live_engine.terminate()
+    (process / "root" / "tmp" / "go").touch()
+    eventually(lambda: not process.exists(), what="the job has ended")
+    live_engine.start(live_restore=True)
+    job = server.until(job_id, "completed")
+    assert (job["reason"], job["exit_code"], job["attempt"]) == ("failed", 7, 1)
 
 
 @pytest.mark.parametrize(
@@ -207,8 +222,8 @@ def test_the_engine_restarts_under_a_flood(live_engine, server_on, project, how)
 
 def test_the_engine_hangs(own_engine, server_on, waiting):
     """Fault 14: deadlines fire, everything that needs no engine goes on, and then the rest."""
-    server = server_on(engine_timeout="1", max_running="2").start()
-    running, late = server.submit(waiting()), server.submit(waiting(timeout="3s"))
+    server = server_on(engine_timeout="3", max_running="2").start()
+    running, late = server.submit(waiting()), server.submit(waiting(timeout="5s"))
     for job_id in (running, late):
         server.until_log(job_id, "started")
     own_engine.suspend()
@@ -230,7 +245,7 @@ def test_the_engine_hangs(own_engine, server_on, waiting):
 
 def test_a_server_stops_while_the_engine_hangs(own_engine, server_on, waiting):
     """Fault 14: nobody waits for the engine longer than the grace, and the job is taken up."""
-    server = server_on(engine_timeout="1").start()
+    server = server_on(engine_timeout="2").start()
     job_id = server.submit(waiting())
     server.until_log(job_id, "started")
     own_engine.suspend()
@@ -244,7 +259,7 @@ def test_a_server_stops_while_the_engine_hangs(own_engine, server_on, waiting):
 
 def test_a_wedged_container(own_engine, server_on, waiting):
     """Fault 15: it cannot be stopped; other jobs do not notice."""
-    server = server_on(engine_timeout="1", stop_grace="0", max_running="2").start()
+    server = server_on(engine_timeout="2", stop_grace="0", max_running="2").start()
     wedged = server.submit(waiting(timeout="2s"))
     server.until_log(wedged, "started")
     shim = own_engine.shim_of(own_engine.seen.of(wedged))
