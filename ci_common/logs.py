@@ -53,6 +53,10 @@ class LogStore(Protocol):
         """Return at most ``limit`` bytes from ``offset``; empty at or past the end."""
         ...
 
+    def sync(self, job_id: str) -> None:
+        """Make durable what is in a log. A disk that refuses is no error here; may take long."""
+        ...
+
     def remove(self, job_id: str) -> None:
         """Delete a log. Succeeds when there is none."""
         ...

@@ -225,6 +225,8 @@ class Attempts:
         if result.reason is EndReason.INFRA_ERROR:
             with JobLog(self.repository.logs, job, self.signals) as log:
                 log.note(f"Infrastructure error: {result.detail}")
+        # First: a verdict that outlives a power loss must have its log.
+        await asyncio.to_thread(self.repository.logs.sync, job.id)
         if await self.repository.finish(
             job.id, attempt=job.attempt, result=result, now=self.clock.now()
         ):

@@ -8,10 +8,11 @@ thing in the file, and *seals* it. A sealed log takes no more bytes, from any
 process. The seal is the missing write permission of the file: it needs no
 second file, and it holds even if the limit is changed afterwards.
 
-Nothing here calls fsync. A killed process loses no byte that reached the
-kernel. Losing power ends the container too: what its log lost is followed by
-the next attempt's own output, while an fsync for each chunk would hold back
-the drain of a busy container, and with it the job.
+A log is synced once, before its job's verdict is written down: a verdict that
+outlives a power loss has its log. Until then nothing is. A killed process loses
+no byte that reached the kernel. Losing power ends the container too: what its
+log lost is followed by the next attempt's own output, while an fsync for each
+chunk would hold back the drain of a busy container, and with it the job.
 """
 
 import logging
@@ -19,7 +20,7 @@ import os
 import stat
 from pathlib import Path
 
-from ci_persistence.disk import ensure_folder, is_disk_full, job_file
+from ci_persistence.disk import ensure_folder, fsync_folder, is_disk_full, job_file
 
 DEFAULT_MAX_LOG_BYTES = 256 * 1024 * 1024
 """Bytes of output kept per job."""
@@ -178,6 +179,21 @@ class FileLogStore:
             return b""
         try:
             return os.pread(fd, limit, offset)
+        finally:
+            os.close(fd)
+
+    def sync(self, job_id: str) -> None:
+        """Make durable what is in a log, if there is one. Raises ``JobNotFound``."""
+        path = job_file(self._folder, job_id, ".log")
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            os.fsync(fd)
+            fsync_folder(self._folder)
+        except OSError as error:
+            _logger.warning("the log %s may not outlive a power loss: %s", path, error)
         finally:
             os.close(fd)
 

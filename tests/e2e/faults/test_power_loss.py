@@ -42,6 +42,8 @@ class Machine:
         self.engine.boot()
         self._plug_in()
         self.engine.start()
+        # Only now: nothing is on its way any more.
+        self.server.settings["CI_ORPHAN_GRACE"] = "0"
         self.server.start()
 
     def _plug_in(self) -> None:
@@ -55,7 +57,7 @@ class Machine:
 
 @pytest.fixture
 def machine(folder, own_engine, server_on):
-    made = Machine(folder, own_engine, server_on(max_running="2", orphan_grace="0"))
+    made = Machine(folder, own_engine, server_on(max_running="2"))
     made.server.start()
     return made
 

@@ -317,6 +317,21 @@ async def test_a_stream_that_breaks_off_is_taken_up_again(world):
     assert (await world.job(job)).success is True
 
 
+async def test_the_log_is_durable_before_the_verdict(world, monkeypatch):
+    """Fault 11: or a power loss would leave a job that has passed and no sign of it."""
+    job = await world.submit()
+    synced = []
+
+    def sync(job_id: str) -> None:
+        row = world.repository._jobs[job_id]
+        synced.append((job_id, row.status, world.log(job)))
+
+    monkeypatch.setattr(world.repository.logs, "sync", sync)
+    await world.settle(world.controller())
+    assert synced == [(job.id, JobStatus.RUNNING, b"ok\n")]
+    assert (await world.job(job)).success is True
+
+
 async def test_a_record_that_breaks_off_at_the_end_is_read_again(world):
     """Fault 7: a reader that lags when the container ends is not told the rest."""
     job = await world.submit()
