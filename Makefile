@@ -5,7 +5,7 @@ RUN := scripts/with-runner
 # Tests wait for containers more than they compute, so two workers a core pay off.
 PYTEST_WORKERS ?= 4
 
-.PHONY: help setup demo test unit lint types imports check bench constraints clean
+.PHONY: help setup demo test soak unit lint types imports check bench constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,8 +19,11 @@ demo: ## Run a sample project's tests in a container, from nothing
 test: ## Run all tests (sets everything up first)
 	@$(RUN) python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
+soak: ## Run the long tests, which `test` leaves out
+	@$(RUN) python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m soak $(PYTEST_ARGS)
+
 unit: ## Run the tests that need no engine
-	@scripts/setup && .venv/bin/python -m pytest -n auto -m "not docker" tests/unit tests/contract $(PYTEST_ARGS)
+	@scripts/setup && .venv/bin/python -m pytest -n auto -m "not docker and not soak" tests/unit tests/contract $(PYTEST_ARGS)
 
 lint: ## Check style
 	@scripts/setup && .venv/bin/ruff check . && .venv/bin/ruff format --check .

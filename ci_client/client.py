@@ -5,11 +5,11 @@
 ...         print(event["data"], end="")
 
 Events are dictionaries with a ``type``: ``job_id`` (with ``job_id``),
-``status`` (with ``status``, and ``position`` while queued), ``log`` (with
-``data``), and last ``complete`` (with ``success``, ``exit_code``, ``reason``).
-Failures raise a ``CIError`` with ``detail``, ``hint`` and ``code``. What
-should be known but is no failure (files left out, a connection found again)
-goes to the logger ``ci_client``.
+``status`` (with ``status``, ``position`` while queued, and ``waiting`` while
+something else keeps the job from going on), ``log`` (with ``data``), and last
+``complete`` (with ``success``, ``exit_code``, ``reason``). Failures raise a
+``CIError`` with ``detail``, ``hint`` and ``code``. What should be known but is no
+failure (files left out, a connection found again) goes to the logger ``ci_client``.
 """
 
 import logging

@@ -46,6 +46,7 @@ EXIT_OF_CODE: Mapping[str, Exit] = {
     "configuration_error": Exit.USAGE,
     "container_failed": Exit.INFRASTRUCTURE,
     "container_gone": Exit.INFRASTRUCTURE,
+    "database_full": Exit.INFRASTRUCTURE,
     "database_unusable": Exit.INFRASTRUCTURE,
     "engine_error": Exit.INFRASTRUCTURE,
     "engine_unavailable": Exit.INFRASTRUCTURE,

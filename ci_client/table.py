@@ -45,6 +45,7 @@ def job_lines(job: Mapping[str, Any]) -> list[str]:
     facts = {
         "job": job["job_id"],
         "state": state_of(job),
+        "waits": job.get("waiting"),
         "project": job.get("project"),
         "command": job.get("command"),
         "image": job.get("image"),

@@ -34,6 +34,7 @@ class Watch:
         self._back = back
         self.as_json = as_json
         self._said_queued = False
+        self._waits = False
         self._began = time.monotonic()
         self.job_id: str | None = None
 
@@ -95,6 +96,7 @@ class Watch:
         self._terminal.note(verdict_line(self._terminal, complete, seconds, step))
 
     def _show_status(self, event: Event) -> None:
+        self._show_waiting(event.get("waiting"))
         position = event.get("position")
         if event.get("status") != "queued" or not position:
             self._terminal.status("")
@@ -103,3 +105,11 @@ class Watch:
         elif position > 1 and not self._said_queued:
             self._said_queued = True
             self._terminal.note(f"queued, position {position}")
+
+    def _show_waiting(self, waiting: str | None) -> None:
+        if bool(waiting) != self._waits:
+            self._waits = bool(waiting)
+            from ci_client.terminal import printable
+
+            over = "the engine answers again; the job goes on"
+            self._terminal.note(printable(waiting) if waiting else over)

@@ -14,6 +14,7 @@
     ├── IdempotencyConflict       one key, two different submissions
     ├── BlobsMissing              a manifest names files that the server does not have
     ├── StorageFull               the disk, or what we may use of it, is full
+    │   └── DatabaseFull          nothing at all can be written down, of any size
     ├── StorageBusy               the database stayed locked past its deadline
     ├── DatabaseUnusable          corrupt, or written by a newer version
     ├── BackupUnusable            a backup that is not whole, or newer than we are
@@ -129,6 +130,12 @@ class StorageFull(CIError):
     """There is no space left to store this."""
 
     code = "storage_full"
+
+
+class DatabaseFull(StorageFull):
+    """There is no space left to write anything down."""
+
+    code = "database_full"
 
 
 class StorageBusy(CIError):

@@ -14,11 +14,15 @@ class JobIdEvent(msgspec.Struct, frozen=True, tag_field="type", tag="job_id"):
 class StatusEvent(
     msgspec.Struct, frozen=True, tag_field="type", tag="status", omit_defaults=True, kw_only=True
 ):
-    """The job's state; ``position`` is its place in the queue, 1 for the next one."""
+    """The job's state; ``position`` is its place in the queue, 1 for the next one.
+
+    ``waiting`` says in words what keeps it from going on, other than its turn.
+    """
 
     status: str
     position: int | None = None
     detail: str | None = None
+    waiting: str | None = None
 
 
 class LogEvent(msgspec.Struct, frozen=True, tag_field="type", tag="log"):

@@ -70,11 +70,16 @@ class ObservedContainer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerExit:
-    """How a container's main process ended."""
+    """How a container's main process ended.
+
+    ``by_itself`` is False when the engine or the machine may have gone down
+    under it: then nothing of this is the job's own doing.
+    """
 
     exit_code: int
     oom_killed: bool = False
     error: str = ""
+    by_itself: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -209,7 +209,7 @@ class JobRepository(Protocol):
     decided, and the caller observes again. They never raise for it.
 
     Every method may raise ``StorageBusy`` (locked past the deadline) or
-    ``StorageFull``; nothing was changed then.
+    ``DatabaseFull``; nothing was changed then.
 
     A job's project and log are files beside the rows: ``stash`` and ``logs`` keep
     them, under ``data_dir``, which is all that has to be saved of a server.

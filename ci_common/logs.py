@@ -13,6 +13,11 @@ class LogWriter(Protocol):
         """Bytes in the log."""
         ...
 
+    @property
+    def sealed(self) -> bool:
+        """Whether the log takes no more bytes."""
+        ...
+
     def write(self, data: bytes) -> None:
         """Append. Past the store's limit the rest is dropped, once with a marker.
 
@@ -65,6 +70,10 @@ class LogStore(Protocol):
 
     def read(self, job_id: str, offset: int, limit: int) -> bytes:
         """Return at most ``limit`` bytes from ``offset``; empty at or past the end."""
+        ...
+
+    def sync(self, job_id: str) -> None:
+        """Make durable what is in a log. A disk that refuses is no error here; may take long."""
         ...
 
     def remove(self, job_id: str) -> None:

@@ -208,7 +208,7 @@ class Attempts:
             detail = "the server stopped while the job was being started"
             raise AttemptFault(detail, charged=False)
         with JobLog(self.repository.logs, job, self.signals) as log:
-            return await self._stay(job, log, await self.life.follow(job, log))
+            return await self._stay(job, log)
 
     async def _was_fed(self, job: Job) -> bool:
         """Find out whether a container reached its job script before our crash.
@@ -232,7 +232,9 @@ class Attempts:
         if not await self.executor.has_output(name):
             await self.executor.stop(name, grace=0)
 
-    async def _stay(self, job: Job, log: JobLog, pump: OutputPump, *, key: str = "") -> Result:
+    async def _stay(
+        self, job: Job, log: JobLog, pump: OutputPump | None = None, *, key: str = ""
+    ) -> Result:
         """Pump until the container has ended; return the verdict.
 
         ``key`` is that of the snapshot the job has just started from, if any.
@@ -246,6 +248,8 @@ class Attempts:
         if text := end_note(result, self.settings.defaults.timeout_of(job.recipe)):
             with JobLog(self.repository.logs, job, self.signals) as log:
                 log.note(text)
+        # First: a verdict that outlives a power loss must have its log.
+        await asyncio.to_thread(self.repository.logs.sync, job.id)
         if await self.repository.finish(
             job.id, attempt=job.attempt, result=result, now=self.clock.now()
         ):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ci_common.executor import ContainerExit, ContainerSpec, Executor, OutputPump
 from ci_common.jobs import EndReason, Job, JobRepository
 from ci_controller.job_log import JobLog
+from ci_controller.resumption import Resumption
 from ci_controller.settings import ControllerSettings
 from ci_controller.standby import StandbyPool
 from ci_controller.verdict import CHILD_KILLED_NOTE, child_was_killed, died_with_engine
@@ -46,6 +47,11 @@ class ContainerLife:
     launching: asyncio.Semaphore
     engine_was_away: set[str] = field(default_factory=set)
     """Ids of jobs in whose time the engine did not answer."""
+    _resumption: Resumption = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Set up what the parts above need."""
+        self._resumption = Resumption(self.executor)
 
     def name_of(self, job: Job) -> str:
         """Return what the containers of this attempt are called, one after the other."""
@@ -58,22 +64,24 @@ class ContainerLife:
             async with self.launching:
                 await self.executor.launch(name, spec)
 
-    async def follow(self, job: Job, log: JobLog) -> OutputPump:
-        """Take up the output of a container where the log ends."""
-        skip = max(0, log.size - job.log_base)
-        return await self.executor.follow(self.name_of(job), log.sink, skip=skip)
-
     async def to_its_end(
-        self, job: Job, log: JobLog, pump: OutputPump
+        self, job: Job, log: JobLog, pump: OutputPump | None = None
     ) -> tuple[ContainerExit, EndReason | None]:
         """Pump until the container has ended; return how it did, and why we stopped it if we did.
+
+        ``pump`` is that of its feed; None takes its output up where the log ends.
 
         Raises:
             AttemptLost: the job is at another attempt.
             AttemptFault: the engine stopped, and the container with it.
 
         """
-        ended = await self._pump_to_end(job, log, pump)
+        ended = None
+        if pump is not None:
+            self._resumption.attached(job)
+            ended = await self._pump_to_end(job, pump)
+        ended = ended or await self._follow_to_end(job, log)
+        self._resumption.over(job)
         row = await self.current(job)
         if row.stop_reason is None and self._took_the_engine(job, ended):
             raise AttemptFault("the container engine stopped while the job was running")
@@ -94,18 +102,40 @@ class ContainerLife:
         return row
 
     def _took_the_engine(self, job: Job, ended: ContainerExit) -> bool:
-        return job.id in self.engine_was_away and died_with_engine(ended)
+        lost_sight = job.id in self.engine_was_away and died_with_engine(ended)
+        return lost_sight or not ended.by_itself
 
-    async def _pump_to_end(self, job: Job, log: JobLog, pump: OutputPump) -> ContainerExit:
+    async def _pump_to_end(self, job: Job, pump: OutputPump) -> ContainerExit | None:
+        """Pump to the end of the stream; return how the container ended, None if it lives on."""
+        try:
+            await pump.wait()
+        finally:
+            await pump.close()
+        return await self.executor.wait_exit(self.name_of(job), timeout=self.settings.exit_grace)
+
+    async def _follow_to_end(self, job: Job, log: JobLog) -> ContainerExit:
+        """Take up the output where the log ends, as often as need be."""
+        ended = await self.executor.exit_of(self.name_of(job))
         while True:
-            try:
-                await pump.wait()
-            finally:
-                await pump.close()
-            ended = await self.executor.wait_exit(
-                self.name_of(job), timeout=self.settings.exit_grace
-            )
-            if ended is not None:
+            seen = ended
+            ended = await self._pump_to_end(job, await self._follow(await self.current(job), log))
+            # A stream that begins under a living container may break off, and a reader that lags
+            # when the container ends is not told the rest (Engine 20.10, measured).
+            if ended is not None and seen is not None:
                 return ended
-            # The stream broke off under a living container: take it up where we are.
-            pump = await self.follow(await self.current(job), log)
+
+    async def _follow(self, row: Job, log: JobLog) -> OutputPump:
+        return await self._resumption.follow(
+            self.name_of(row), row, log, lambda base: self._note_base(row, base)
+        )
+
+    async def _note_base(self, row: Job, log_base: int) -> None:
+        record, key = self.repository, row.preparing
+        if row.container is None and key is not None:
+            noted = record.record_preparing(row.id, attempt=row.attempt, key=key, log_base=log_base)
+        else:
+            noted = record.record_container(
+                row.id, attempt=row.attempt, container=self.name_of(row), log_base=log_base
+            )
+        if not await noted:
+            raise AttemptLost

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import requests
@@ -21,6 +22,7 @@ from ci_controller.container_names import ContainerNames
 from ci_controller.docker_engine.calls import EngineCalls
 from ci_controller.docker_engine.client import EngineClient
 from ci_controller.docker_engine.configuration import NAMESPACE
+from ci_controller.docker_engine.endings import ended_by_itself
 from ci_controller.docker_engine.exits import ExitWatch
 from ci_controller.docker_engine.faults import TRANSPORT_FAULTS
 from ci_controller.docker_engine.feed_command import with_length
@@ -177,7 +179,14 @@ class ContainerManager:
 
     async def exit_of(self, name: str) -> ContainerExit | None:
         """Return how the container ended, None while it lives."""
-        return exit_in((await self._inspect(name))["State"])
+        state = (await self._inspect(name))["State"]
+        ended = exit_in(state)
+        if ended is None:
+            return None
+        by_itself = await self._calls.call_anew(
+            lambda client: ended_by_itself(client, state), f"ask how {name} ended"
+        )
+        return replace(ended, by_itself=by_itself)
 
     async def wait_exit(self, name: str, *, timeout: float) -> ContainerExit | None:  # noqa: ASYNC109
         """Return how the container ended, waiting at most ``timeout`` seconds for it."""

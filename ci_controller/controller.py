@@ -10,6 +10,7 @@ from ci_common.clock import Clock, SystemClock
 from ci_common.errors import CIError, EngineError
 from ci_common.executor import Executor
 from ci_common.jobs import EndReason, Job, JobRepository
+from ci_common.outage import Outage
 from ci_common.recipe import Recipe
 from ci_common.signals import CACHE, QUEUE, LocalSignals, Signals, Subscription, job_topic
 from ci_controller.arrivals import Arrivals
@@ -84,6 +85,7 @@ class JobController:
         )
         self._attempts = self._build_attempts()
         self._lock = ControllerLock(repository.data_dir / "controller.lock")
+        self._outage = Outage(repository.data_dir)
         self._wake = Subscription()
         self._loop_task: asyncio.Task[None] | None = None
         self._jobs: dict[str, asyncio.Task[None]] = {}
@@ -227,6 +229,7 @@ class JobController:
                 _log.warning("the container engine cannot be seen; jobs wait: %s", error)
             else:
                 _log.info("the container engine answers")
+            self._outage.declare(error)
         self._engine_error = error
 
     async def _act(self, action: Action, jobs: dict[str, Job]) -> None:
@@ -285,8 +288,7 @@ class JobController:
                 return
             if error := task.exception():
                 # Not woken for it: the next tick tries again, without a hot loop.
-                detail = error.detail if isinstance(error, CIError) else repr(error)
-                _log.warning("%s failed, trying again: %s", name, detail, exc_info=error)
+                _log_failure(name, error)
             else:
                 self._look_again()
 
@@ -295,3 +297,11 @@ class JobController:
     def _tidy(self) -> None:
         if self._snapshots.untidy and self._engine_error is None and not self._chores:
             self._spawn(self._chores, "tidy", "tidy-snapshots", self._snapshots.tidy())
+
+
+def _log_failure(name: str, error: BaseException) -> None:
+    # A known fault says all in a line, and may come again with every tick.
+    if isinstance(error, CIError):
+        _log.warning("%s failed, trying again: %s", name, error.detail)
+    else:
+        _log.warning("%s failed, trying again", name, exc_info=error)

@@ -37,6 +37,12 @@ class JobLog:
         """Bytes in the log."""
         return self._writer.size
 
+    def tail(self, length: int) -> bytes:
+        """Return the last ``length`` bytes, none of a log that takes no more."""
+        if self._writer.sealed:
+            return b""
+        return self._store.read(self._job_id, self.size - length, length)
+
     def sink(self, data: bytes) -> None:
         """Append output and tell the readers. For a worker thread."""
         self._writer.write(data)

@@ -134,8 +134,7 @@ class Preparer:
         with self._snapshots.making(key, job.id):
             # A container has output only if it was fed, and a job's own is noted before that.
             if await self._has_output(job):
-                pump = await self._life.follow(job, log)
-                return await self._conclude(job, log, pump, key)
+                return await self._conclude(job, log, None, key)
             await self._life.executor.remove(self._life.name_of(job))
         return None
 
@@ -242,7 +241,9 @@ class Preparer:
         command = ("sh", "-c", _HAS_ALL, "sh", *modules)
         return await self._snapshots.engine.run(self._life.name_of(job), command) == 0
 
-    async def _conclude(self, job: Job, log: JobLog, pump: OutputPump, key: str) -> Place | Result:
+    async def _conclude(
+        self, job: Job, log: JobLog, pump: OutputPump | None, key: str
+    ) -> Place | Result:
         """Stay with an installation to its end, and keep what came of it."""
         self.installing.add(job.id)
         try:

@@ -68,7 +68,7 @@ class Transaction:
 class Database:
     """See the module. ``busy_timeout`` is in seconds.
 
-    Every method may raise ``StorageBusy``, ``StorageFull`` and ``DatabaseUnusable``.
+    Every method may raise ``StorageBusy``, ``DatabaseFull`` and ``DatabaseUnusable``.
     """
 
     def __init__(self, path: Path, *, busy_timeout: float = DEFAULT_BUSY_TIMEOUT) -> None:

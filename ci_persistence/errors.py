@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ci_common.errors import CIError, DatabaseUnusable, StorageBusy, StorageFull
+from ci_common.errors import CIError, DatabaseFull, DatabaseUnusable, StorageBusy
 from ci_persistence.disk import is_disk_full
 
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
@@ -30,7 +30,7 @@ def translated(path: Path) -> Iterator[None]:
 
     Raises:
         StorageBusy: it stayed locked past the deadline.
-        StorageFull: the disk took no more.
+        DatabaseFull: the disk took no more.
         DatabaseUnusable: it is damaged, not a database, or cannot be read.
         sqlite3.Error: a mistake in our own statements stays what it is.
 
@@ -75,9 +75,11 @@ def _unusable(error: sqlite3.Error, primary: int, path: Path) -> DatabaseUnusabl
     return None
 
 
-def no_room(path: Path) -> StorageFull:
+def no_room(path: Path) -> DatabaseFull:
     """Return the error of a full disk."""
-    return StorageFull(f"the disk has no room for {path}", hint="free space where the data is kept")
+    return DatabaseFull(
+        f"the disk has no room for {path}", hint="free space where the data is kept"
+    )
 
 
 def unreachable(path: Path, error: Exception) -> DatabaseUnusable:

@@ -8,10 +8,11 @@ thing in the file, and *seals* it. A sealed log takes no more bytes, from any
 process. The seal is the missing write permission of the file: it needs no
 second file, and it holds even if the limit is changed afterwards.
 
-Nothing here calls fsync. A killed process loses no byte that reached the
-kernel. Losing power ends the container too: what its log lost is followed by
-the next attempt's own output, while an fsync for each chunk would hold back
-the drain of a busy container, and with it the job.
+A log is synced once, before its job's verdict is written down: a verdict that
+outlives a power loss has its log. Until then nothing is. A killed process loses
+no byte that reached the kernel. Losing power ends the container too: what its
+log lost is followed by the next attempt's own output, while an fsync for each
+chunk would hold back the drain of a busy container, and with it the job.
 """
 
 import logging
@@ -27,6 +28,7 @@ from ci_persistence.disk import (
     ensure_folder,
     files_before,
     files_in,
+    fsync_folder,
     is_disk_full,
     job_file,
 )
@@ -233,6 +235,21 @@ class FileLogStore:
             with suppress(FileNotFoundError):  # deleted meanwhile
                 total += entry.stat(follow_symlinks=False).st_size
         return total
+
+    def sync(self, job_id: str) -> None:
+        """Make durable what is in a log, if there is one. Raises ``JobNotFound``."""
+        path = job_file(self._folder, job_id, ".log")
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            os.fsync(fd)
+            fsync_folder(self._folder)
+        except OSError as error:
+            _logger.warning("the log %s may not outlive a power loss: %s", path, error)
+        finally:
+            os.close(fd)
 
     def remove(self, job_id: str) -> None:
         """Delete a log. Succeeds when there is none. Raises ``JobNotFound``."""

@@ -204,9 +204,7 @@ class FileStash:
 
     def sweep_uploads(self, *, older_than: datetime) -> int:
         """Delete temporary files let go of and last written before ``older_than``; count them."""
-        return sum(
-            _unlink_unless_held(path) for path in files_before(self._tmp_folder, older_than)
-        )
+        return sum(_unlink_unless_held(path) for path in files_before(self._tmp_folder, older_than))
 
 
 def _new_locked_file(folder: Path) -> tuple[io.FileIO, Path]:

@@ -9,6 +9,7 @@ from ci_common.clock import SystemClock
 from ci_common.errors import ConfigurationError, ContainerGone, EngineError, StorageFull
 from ci_common.executor import Executor
 from ci_common.jobs import JobRepository
+from ci_common.outage import Outage
 from ci_common.project_zip import ZipLimits
 from ci_common.signals import Signals
 from ci_controller.containers import ContainerManager
@@ -77,6 +78,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             executor=executor,
             executor_name=name,
             controller=controller,
+            outage=Outage(repository.data_dir),
         )
 
 

@@ -7,6 +7,7 @@ from litestar.datastructures import State
 
 from ci_common.executor import Executor
 from ci_common.jobs import JobRepository
+from ci_common.outage import Outage
 from ci_common.signals import Signals
 from ci_server.control import JobControl
 from ci_server.settings import Settings
@@ -41,6 +42,7 @@ class Parts:
     executor: Executor
     executor_name: str
     controller: ControllerState
+    outage: Outage
 
 
 def parts_of(state: State) -> Parts:

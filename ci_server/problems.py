@@ -30,6 +30,8 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         errors.IdempotencyConflict.code: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.BlobsMissing.code: HTTPStatus.CONFLICT,
         errors.StorageFull.code: HTTPStatus.INSUFFICIENT_STORAGE,
+        # Nothing is wrong with what was sent, and reading works: as soon as there is room, again.
+        errors.DatabaseFull.code: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.StorageBusy.code: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.DatabaseUnusable.code: HTTPStatus.INTERNAL_SERVER_ERROR,
         errors.BackupUnusable.code: HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -6,7 +6,7 @@ following and coming back after a lost connection are the same read.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
@@ -66,7 +66,10 @@ def start_offset(job: Job, logs: LogStore, wanted: int | None, *, from_beginning
 
 
 class JobReader:
-    """Reads one job from ``offset`` to its end. For one task, once."""
+    """Reads one job from ``offset`` to its end. For one task, once.
+
+    ``outage`` is asked, at each look, what all jobs wait for.
+    """
 
     def __init__(
         self,
@@ -76,6 +79,7 @@ class JobReader:
         repository: JobRepository,
         signals: Signals,
         shutdown: Shutdown,
+        outage: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._job = job
         self._offset = offset
@@ -83,7 +87,9 @@ class JobReader:
         self._signals = signals
         self._shutdown = shutdown
         self._log: LogReader | None = None
+        self._outage = outage
         self._position: int | None = None
+        self._waiting: str | None = None
         self._told: StatusEvent | None = None
 
     async def events(self) -> AsyncGenerator[Positioned, None]:
@@ -123,7 +129,12 @@ class JobReader:
 
     def _news(self) -> StatusEvent | None:
         job = self._job
-        status = StatusEvent(status=job.status.value, position=self._position, detail=job.detail)
+        status = StatusEvent(
+            status=job.status.value,
+            position=self._position,
+            detail=job.detail,
+            waiting=self._waiting,
+        )
         if job.status.ended or status == self._told:
             return None
         self._told = status
@@ -160,6 +171,7 @@ class JobReader:
         return await self._look()
 
     async def _look(self) -> bool:
+        self._waiting = self._outage()
         try:
             job = await self._repository.get(self._job.id)
             queued = job.status is JobStatus.QUEUED

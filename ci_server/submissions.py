@@ -64,7 +64,7 @@ class Submissions:
             UploadTooLarge: it is over the limit.
             UploadAborted: the client went away.
             IdempotencyConflict: the key was used for another submission.
-            StorageFull, StorageBusy: there is no room, or no way in, now.
+            StorageFull, DatabaseFull, StorageBusy: there is no room, or no way in, now.
 
         """
         key = idempotency_key(request)

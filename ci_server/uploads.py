@@ -6,6 +6,7 @@ disk in batches, and the other fields have limits.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,10 +19,14 @@ from ci_common.errors import InvalidRequest, UploadAborted, UploadTooLarge
 from ci_common.stash import Upload
 
 if TYPE_CHECKING:
+    from litestar.types.asgi_types import ReceiveMessage
     from python_multipart.multipart import MultipartCallbacks
 
-BATCH = 1024 * 1024
+BATCH = 256 * 1024
 """Bytes that are collected before they are written: a smaller upload never waits for a thread."""
+
+PAUSE = 1.0
+"""Seconds after which what has been collected goes to the disk: many may stand still at once."""
 
 FORM_OVERHEAD = 128 * 1024
 """Bytes a body may have beyond its file: boundaries, part headers, the other fields."""
@@ -230,11 +235,7 @@ async def receive_form(
     """
     more = True
     while more:
-        try:
-            async with asyncio.timeout(idle_timeout):
-                message = await request.receive()
-        except TimeoutError:
-            raise UploadAborted(f"the upload stood still for {idle_timeout:g} s") from None
+        message = await _next_message(request, form, idle_timeout)
         if message["type"] != "http.request":
             raise UploadAborted
         if body := message["body"]:
@@ -243,6 +244,20 @@ async def receive_form(
             await asyncio.to_thread(form.flush)
         more = message.get("more_body", False)
     form.end()
+
+
+async def _next_message(
+    request: Request[Any, Any, Any], form: UploadForm, idle_timeout: float
+) -> "ReceiveMessage":
+    with suppress(TimeoutError):
+        async with asyncio.timeout(min(PAUSE, idle_timeout)):
+            return await request.receive()
+    await asyncio.to_thread(form.flush)
+    try:
+        async with asyncio.timeout(max(0.0, idle_timeout - PAUSE)):
+            return await request.receive()
+    except TimeoutError:
+        raise UploadAborted(f"the upload stood still for {idle_timeout:g} s") from None
 
 
 def boundary_of(request: Request[Any, Any, Any]) -> bytes:

@@ -10,7 +10,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """One job. Times are UTC in RFC 3339 with a ``Z``; ``position`` is set while it is queued.
 
     ``stopping`` is the reason with which a running job is about to end, once
-    its stop has been asked for.
+    its stop has been asked for. ``waiting`` says in words what keeps it from
+    going on, other than its turn.
     """
 
     job_id: str
@@ -27,6 +28,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     priority: int
     position: int | None = None
     stopping: str | None = None
+    waiting: str | None = None
     command: str
     image: str | None = None
 
@@ -37,7 +39,7 @@ class JobAccepted(msgspec.Struct, frozen=True):
     job_id: str
 
 
-def job_view(job: Job, position: int | None = None) -> JobView:
+def job_view(job: Job, position: int | None = None, waiting: str | None = None) -> JobView:
     """Return what clients may see of a job."""
     return JobView(
         job_id=job.id,
@@ -54,6 +56,7 @@ def job_view(job: Job, position: int | None = None) -> JobView:
         priority=job.priority,
         position=position,
         stopping=None if job.stop_reason is None or job.status.ended else job.stop_reason.value,
+        waiting=None if job.status.ended else waiting,
         command=job.recipe.command_line,
         image=job.recipe.image,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from typing import TypeVar
 
 from ci_common.errors import CIError
@@ -48,6 +49,10 @@ class EngineCalls:
         """Do the same for a call that takes ``timeout`` seconds by its nature, beyond the limit."""
         return await self._run(lambda: self._with_client(work), about, longer=timeout)
 
+    async def call_anew(self, work: Callable[[EngineClient], T], about: str) -> T:
+        """Do the same on a new connection: an engine that is ending answers only on old ones."""
+        return await self._run(lambda: self._with_new_client(work), about, places=self._places)
+
     async def open_stream(
         self, connect: Callable[[ClientPool], T], about: str, *, discard: Callable[[T], None]
     ) -> T:
@@ -83,6 +88,10 @@ class EngineCalls:
 
     def _with_client(self, work: Callable[[EngineClient], T]) -> T:
         with self.clients.borrow() as client:
+            return work(client)
+
+    def _with_new_client(self, work: Callable[[EngineClient], T]) -> T:
+        with closing(self.clients.make()) as client:
             return work(client)
 
     def _fault(self, error: Exception, about: str, limit: float) -> CIError:

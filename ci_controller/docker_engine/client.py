@@ -172,6 +172,11 @@ class ClientPool:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
+        return self.make()
+
+    def make(self) -> EngineClient:
+        """Return a client with a connection of its own, which has not been used before."""
+        with self._lock:
             version = self._version
         client = EngineClient.from_environment(timeout=self._timeout, version=version)
         with self._lock:

@@ -5,9 +5,9 @@ takes its network down, for which it holds the lock that every question about
 the container waits for (measured).
 
 An event is believed when it says all there is to say. What only the container's
-state can tell (a signal, a full memory), what was not heard, and what happened
-while nobody listened is left to be asked: the events make the answer come
-sooner, never another one.
+state can tell (a signal, a full memory), an end that somebody brought about, what
+was not heard, and what happened while nobody listened is left to be asked: the
+events make the answer come sooner, never another one.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 _FILTERS: Mapping[str, tuple[str, ...]] = {
     "type": ("container",),
-    "event": ("oom", "die"),
+    "event": ("kill", "oom", "die"),
 }
 _PATIENCE = 0.25
 """Seconds from the end of a container's output in which its event is expected."""
@@ -121,7 +121,7 @@ class ExitWatch:
         end = self._ends.get(container_id)
         if end is None:
             return
-        if event["Action"] == "oom":
+        if event["Action"] != "die":
             self._unsure.add(container_id)
             return
         exit_code = int(event["Actor"]["Attributes"].get("exitCode", _SIGNALLED))

@@ -30,16 +30,18 @@ JobReference = Annotated[
     "/jobs/{reference:str}",
     operation_id="get_job",
     summary="One job",
-    description="`position` is the place in the queue while the job is queued.",
+    description="`position` is the place in the queue while the job is queued; `waiting` says "
+    "what keeps the job from going on, other than its turn.",
     tags=["jobs"],
     responses=problems(400, 404, 409, 503),
 )
 async def get_job(state: State, reference: JobReference) -> JobView:
     """Answer with a job's state."""
-    repository = parts_of(state).repository
-    job = await repository.find(reference)
+    parts = parts_of(state)
+    job = await parts.repository.find(reference)
     queued = job.status is JobStatus.QUEUED
-    return job_view(job, await repository.queue_position(job.id) if queued else None)
+    position = await parts.repository.queue_position(job.id) if queued else None
+    return job_view(job, position, parts.outage.waiting)
 
 
 @get(

@@ -73,6 +73,7 @@ def watch(
         repository=parts.repository,
         signals=parts.signals,
         shutdown=parts.shutdown,
+        outage=lambda: parts.outage.waiting,
     )
     return JobStream(
         _selected(reader, first, only),

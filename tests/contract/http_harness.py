@@ -13,6 +13,7 @@ import httpx2
 from ci_common.clock import SystemClock
 from ci_common.executor import EngineInfo
 from ci_common.jobs import EndReason, Job, Result
+from ci_common.outage import Outage
 from ci_common.signals import QUEUE, LocalSignals, job_topic, log_topic
 from ci_server import bootstrap
 from ci_server.app import Application, create_app
@@ -127,6 +128,7 @@ class RunningServer:
             executor=self.engine,
             executor_name=self.executor_name,
             controller=self.controller,
+            outage=Outage(repository.data_dir),
         )
         try:
             yield self.parts

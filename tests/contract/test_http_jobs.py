@@ -7,7 +7,6 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from ci_common.errors import EngineUnavailable
 from tests.contract.http_harness import running_server
 
 LOG = bytes(range(256)) * 4
@@ -159,12 +158,22 @@ def test_an_engine_that_is_away_is_degraded_and_jobs_are_still_taken(server):
     assert server.submit()
 
 
-def test_a_worker_that_does_not_lead_asks_the_engine_itself(server):
+def test_a_worker_that_does_not_lead_says_what_the_controller_sees(server):
     server.controller.is_leader = False
     server.controller.engine_error = "never looked"
     assert server.get("/ready").status_code == 200
-    server.engine.error = EngineUnavailable("gone")
+    server.parts.outage.declare("gone")
     assert server.get("/ready").json()["problems"] == {"engine": "gone"}
+    server.parts.outage.declare(None)
+    assert server.get("/ready").status_code == 200
+
+
+def test_a_job_says_what_it_waits_for_until_it_has_ended(server):
+    ended, waits = server.ended(LOG), server.submit()
+    assert server.get(f"/jobs/{waits}").json()["waiting"] is None
+    server.parts.outage.declare("gone")
+    assert server.get(f"/jobs/{waits}").json()["waiting"] == "waiting for the engine: gone"
+    assert server.get(f"/jobs/{ended}").json()["waiting"] is None
 
 
 def test_a_database_that_is_stuck_is_degraded(server, monkeypatch):

@@ -52,6 +52,8 @@ class Server:
     settings: dict[str, str] = field(default_factory=dict)
     workers: int = 1
     port: int = field(default_factory=free_port)
+    prefix: tuple[str, ...] = ()
+    """What goes before the command: where and within which limits it runs."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -79,7 +81,7 @@ class Server:
 
     def start(self) -> "Server":
         command = [
-            CI, "serve", "--host", "127.0.0.1", "--port", str(self.port),
+            *self.prefix, CI, "serve", "--host", "127.0.0.1", "--port", str(self.port),
             "--workers", str(self.workers),
         ]  # fmt: skip
         with self.log.open("ab") as log:
@@ -207,12 +209,16 @@ def children(pid: int) -> list[int]:
 
 @dataclass
 class Engine:
-    """The machine's Docker engine, seen through one namespace."""
+    """A Docker engine, the machine's own or the one at ``host``, seen through one namespace."""
 
     namespace: str
+    host: str | None = None
 
     def __post_init__(self) -> None:
-        self.client = docker.from_env(timeout=60)
+        if self.host is None:
+            self.client = docker.from_env(timeout=60)
+        else:
+            self.client = docker.DockerClient(self.host, version="1.40", timeout=60)
 
     def everything(self) -> list:
         wanted = {"label": f"ci.namespace={self.namespace}"}

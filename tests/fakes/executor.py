@@ -12,7 +12,7 @@ import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Self
+from typing import Any, Self
 
 from ci_common.errors import ContainerFailed, ContainerGone, EngineUnavailable, ImageMissing
 from ci_common.executor import (
@@ -64,9 +64,9 @@ class FakeContainer:
         self.output += data
         self._announce()
 
-    def exit(self, code: int, *, oom_killed: bool = False, error: str = "") -> None:
+    def exit(self, code: int, **circumstances: Any) -> None:
         if self.ended is None:
-            self.ended = ContainerExit(exit_code=code, oom_killed=oom_killed, error=error)
+            self.ended = ContainerExit(exit_code=code, **circumstances)
             self.state = ContainerState.EXITED
             self._announce()
 
@@ -91,7 +91,8 @@ class FakeEngine:
     ``available``: whether anything answers. ``missing_images``, ``launch_error``:
     why a launch fails. ``cut_feed_at``: after how many bytes of the tar the
     container stops reading. ``hold(call)`` has calls of that name hang until
-    released. ``calls`` lists what was called, on what.
+    released. ``cuts_followers``: a stream of its record that was begun before
+    the container's end misses what was written last. ``calls`` lists what was called, on what.
     """
 
     on_fed: Callable[[FakeContainer], None] = pass_at_once
@@ -99,6 +100,7 @@ class FakeEngine:
     missing_images: set[str] = field(default_factory=set)
     launch_error: str | None = None
     cut_feed_at: int | None = None
+    cuts_followers: bool = False
     containers: dict[str, FakeContainer] = field(default_factory=dict)
     images: FakeImages = field(default_factory=FakeImages)
     calls: list[tuple[str, str]] = field(default_factory=list)
@@ -142,8 +144,11 @@ class FakeEngine:
 class FakePump:
     """Copies a container's output to a sink as it comes."""
 
-    def __init__(self, container: FakeContainer, sink: OutputSink, position: int) -> None:
+    def __init__(
+        self, container: FakeContainer, sink: OutputSink, position: int, *, cut: bool = False
+    ) -> None:
         self._container = container
+        self._cut = cut and container.ended is None
         self._sink = sink
         self._position = position
         self._broken = container.streams_broken
@@ -158,8 +163,10 @@ class FakePump:
 
     async def _run(self) -> None:
         while True:
-            self._pass_on()
             container = self._container
+            if self._cut and container.ended is not None:
+                return
+            self._pass_on()
             if container.ended is not None or container.streams_broken > self._broken:
                 return
             await container.change()
@@ -249,7 +256,7 @@ class FakeExecutor:
 
     async def follow(self, name: str, sink: OutputSink, *, skip: int) -> FakePump:
         await self.engine.enter("follow", name)
-        return self._pump(self.engine.find(name), sink, skip)
+        return self._pump(self.engine.find(name), sink, skip, cut=self.engine.cuts_followers)
 
     async def has_output(self, name: str) -> bool:
         await self.engine.enter("has_output", name)
@@ -321,8 +328,10 @@ class FakeExecutor:
             raise ImageMissing(f"the image {image!r} is not there")
         return self.engine.images.ids.get(image, image)
 
-    def _pump(self, container: FakeContainer, sink: OutputSink, skip: int) -> FakePump:
-        pump = FakePump(container, sink, skip)
+    def _pump(
+        self, container: FakeContainer, sink: OutputSink, skip: int, *, cut: bool = False
+    ) -> FakePump:
+        pump = FakePump(container, sink, skip, cut=cut)
         self._pumps.append(pump)
         return pump
 

@@ -44,6 +44,10 @@ class Engine(BaseHTTPRequestHandler):
                 self._tell(parse_qs(url.query)["filters"][0])
             case "networks":
                 self._answer([OUR_NETWORK])
+            case "bridge":
+                self._answer({"Created": self.server.began})
+            case "info":
+                self._answer({"LiveRestoreEnabled": False})
             case "json":
                 self._answer({"State": self.server.state})
 
@@ -93,6 +97,7 @@ class EngineServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.filters: dict[str, list[str]] = {}
         self.listeners: list[queue.Queue[bytes]] = []
         self.state: dict[str, object] = {"Status": "running"}
+        self.began = "2026-01-01T12:00:00Z"
         super().__init__(path, Engine)
 
     def say(self, action: str, container_id: str = ID, **attributes: str) -> None:
@@ -105,7 +110,13 @@ class EngineServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     def ended(self, exit_code: int, *, oom_killed: bool = False) -> ContainerExit:
         """Have an inspected container be one that ended so."""
-        self.state = {"Status": "exited", "ExitCode": exit_code, "OOMKilled": oom_killed}
+        self.state = {
+            "Status": "exited",
+            "ExitCode": exit_code,
+            "OOMKilled": oom_killed,
+            "StartedAt": "2026-01-01T12:01:00Z",
+            "FinishedAt": "2026-01-01T12:02:00Z",
+        }
         return ContainerExit(exit_code=exit_code, oom_killed=oom_killed)
 
 
@@ -207,6 +218,21 @@ async def test_a_full_memory_is_asked_about(manager, engine):
     engine.say("die", exitCode="0")
     await heard(manager)
     assert await manager.wait_exit(NAME, timeout=DEADLINE) == expected
+
+
+@pytest.mark.parametrize(("began", "by_itself"), [("12:00", True), ("12:03", False)])
+async def test_who_was_sent_a_signal_is_asked_whose_doing_the_end_was(
+    manager, engine, began, by_itself
+):
+    """Fault 12: an engine that stops ends its containers, which may answer with any status."""
+    await listening(manager, engine)
+    engine.ended(3)
+    engine.began = f"2026-01-01T{began}:00Z"
+    engine.say("kill", signal="15")
+    engine.say("die", exitCode="3")
+    await heard(manager)
+    ended = await manager.wait_exit(NAME, timeout=DEADLINE)
+    assert ended == ContainerExit(exit_code=3, by_itself=by_itself)
 
 
 async def test_an_event_that_does_not_come_is_not_missed(manager, engine):

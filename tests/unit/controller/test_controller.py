@@ -317,6 +317,39 @@ async def test_a_stream_that_breaks_off_is_taken_up_again(world):
     assert (await world.job(job)).success is True
 
 
+async def test_the_log_is_durable_before_the_verdict(world, monkeypatch):
+    """Fault 11: or a power loss would leave a job that has passed and no sign of it."""
+    job = await world.submit()
+    synced = []
+
+    def sync(job_id: str) -> None:
+        row = world.repository._jobs[job_id]
+        synced.append((job_id, row.status, world.log(job)))
+
+    monkeypatch.setattr(world.repository.logs, "sync", sync)
+    await world.settle(world.controller())
+    assert synced == [(job.id, JobStatus.RUNNING, b"ok\n")]
+    assert (await world.job(job)).success is True
+
+
+async def test_a_record_that_breaks_off_at_the_end_is_read_again(world):
+    """Fault 7: a reader that lags when the container ends is not told the rest."""
+    job = await world.submit()
+    former = world.controller()
+    await begun(world, job, former)
+    await world.crash(former)
+    world.engine.cuts_followers = True
+    controller = world.controller()
+    await controller.reconcile()
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert ("follow", f"ci-{job.id}-1") in world.engine.calls
+    world.container(job).write(b"the last words\n")
+    world.container(job).exit(0)
+    await world.settle(controller)
+    assert world.log(job) == b"running\nthe last words\n"
+
+
 async def test_an_engine_that_went_away_takes_the_blame(world):
     """Fault 12: what ended by signal while the engine was away is never a failed test."""
     job = await world.submit()
@@ -328,6 +361,19 @@ async def test_an_engine_that_went_away_takes_the_blame(world):
     world.container(job).exit(137)
     world.engine.available = True
     await controller.reconcile()
+    await controller.idle()
+    row = await world.job(job)
+    assert (row.status, row.faults) == (JobStatus.QUEUED, 1)
+    assert row.detail == "the container engine stopped while the job was running"
+
+
+@pytest.mark.parametrize("exit_code", [0, 1, 137])
+async def test_an_end_that_was_not_its_own_is_no_verdict(world, exit_code):
+    """Fault 12: the executor knows that the engine went down under the container."""
+    job = await world.submit()
+    controller = world.controller()
+    await begun(world, job, controller)
+    world.container(job).exit(exit_code, by_itself=False)
     await controller.idle()
     row = await world.job(job)
     assert (row.status, row.faults) == (JobStatus.QUEUED, 1)

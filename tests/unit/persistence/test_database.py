@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from ci_common.errors import DatabaseUnusable, StorageBusy, StorageFull
+from ci_common.errors import DatabaseFull, DatabaseUnusable, StorageBusy
 from ci_persistence.database import Database, _to_the_end
 from tests.fakes.repository import new_job
 
@@ -385,7 +385,7 @@ async def test_a_full_disk_is_said_and_leaves_everything_as_it_was(repository):
     await writer.execute_fetchall(f"PRAGMA max_page_count = {pages}")
 
     too_large = new_job(project="x" * 100_000)
-    with pytest.raises(StorageFull):
+    with pytest.raises(DatabaseFull):
         await repository.add(too_large)
 
     assert [found.id for found in await repository.list_recent(limit=10)] == [job.id]
@@ -399,9 +399,9 @@ async def test_a_full_disk_is_said_and_leaves_everything_as_it_was(repository):
         (sqlite3.SQLITE_BUSY_SNAPSHOT, StorageBusy),
         (sqlite3.SQLITE_LOCKED, StorageBusy),
         (sqlite3.SQLITE_PROTOCOL, StorageBusy),
-        (sqlite3.SQLITE_FULL, StorageFull),
-        (sqlite3.SQLITE_IOERR_WRITE, StorageFull),
-        (sqlite3.SQLITE_IOERR_FSYNC, StorageFull),
+        (sqlite3.SQLITE_FULL, DatabaseFull),
+        (sqlite3.SQLITE_IOERR_WRITE, DatabaseFull),
+        (sqlite3.SQLITE_IOERR_FSYNC, DatabaseFull),
         (sqlite3.SQLITE_IOERR_READ, DatabaseUnusable),
         (sqlite3.SQLITE_CORRUPT_INDEX, DatabaseUnusable),
         (sqlite3.SQLITE_NOTADB, DatabaseUnusable),

@@ -100,6 +100,28 @@ def test_closing_twice_is_as_once_and_a_closed_log_takes_nothing(store):
     assert everything(store) == b"x"
 
 
+def test_a_log_and_its_name_are_synced(store, tmp_path, monkeypatch):
+    synced = []
+    note = lambda fd: synced.append(str(Path(f"/proc/self/fd/{fd}").readlink()))  # noqa: E731
+    monkeypatch.setattr(os, "fsync", note)
+    store.sync(JOB)
+    assert synced == [], "there is none yet"
+    written(store, OUTPUT)
+    synced.clear()
+    store.sync(JOB)
+    assert synced == [str(tmp_path / "logs" / f"{JOB}.log"), str(tmp_path / "logs")]
+
+
+def test_a_log_that_cannot_be_synced_is_no_error(store, monkeypatch, caplog):
+    def refuse(_fd: int) -> None:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    written(store, OUTPUT)
+    monkeypatch.setattr(os, "fsync", refuse)
+    store.sync(JOB)
+    assert "may not outlive a power loss" in caplog.text
+
+
 def test_only_the_owner_may_read_a_log(store, tmp_path):
     written(store, b"secret")
     for path in (tmp_path / "logs", tmp_path / "logs" / f"{JOB}.log"):
