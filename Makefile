@@ -19,8 +19,8 @@ demo: ## Run a sample project's tests in a container, from nothing
 test: ## Run all tests (sets everything up first)
 	@$(RUN) python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
-soak: ## Run the long tests, which `test` leaves out
-	@$(RUN) python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m soak $(PYTEST_ARGS)
+soak: ## Run the long tests, which `test` leaves out (minutes)
+	@$(RUN) python -m pytest -m soak -s $(PYTEST_ARGS)
 
 unit: ## Run the tests that need no engine
 	@scripts/setup && .venv/bin/python -m pytest -n auto -m "not docker and not soak" tests/unit tests/contract $(PYTEST_ARGS)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
@@ -21,15 +21,17 @@ _BATCH = 500
 async def sweep(repository: JobRepository, clock: Clock, *, grace: float) -> int:
     """Delete temporary files and stashes that nothing needs; return how many.
 
-    Only those older than ``grace`` seconds: younger ones may be on their way.
-    A stash is needed until its job has ended.
+    A stash is needed until its job has ended. What no row knows may be on its
+    way: it goes when it is older than ``grace`` seconds.
     """
-    before = clock.now().wall - timedelta(seconds=grace)
+    now = clock.now().wall
+    before = now - timedelta(seconds=grace)
     stash = repository.stash
     removed = await asyncio.to_thread(stash.sweep_uploads, older_than=before)
-    stashed = await asyncio.to_thread(lambda: list(stash.stashed(older_than=before)))
+    stashed = await asyncio.to_thread(lambda: list(stash.stashed(older_than=now)))
+    old = await asyncio.to_thread(lambda: set(stash.stashed(older_than=before)))
     for start in range(0, len(stashed), _BATCH):
-        unneeded = await _unneeded(repository, stashed[start : start + _BATCH])
+        unneeded = await _unneeded(repository, stashed[start : start + _BATCH], old)
         for job_id in unneeded:
             await asyncio.to_thread(stash.remove_job, job_id)
         removed += len(unneeded)
@@ -102,6 +104,8 @@ def dispensable(packs: Sequence[Pack], *, budget: int, unused_since: datetime) -
             yield pack
 
 
-async def _unneeded(repository: JobRepository, job_ids: Sequence[str]) -> list[str]:
+async def _unneeded(
+    repository: JobRepository, job_ids: Sequence[str], old: Collection[str]
+) -> list[str]:
     rows = {job.id: job for job in await repository.get_many(job_ids)}
-    return [key for key in job_ids if key not in rows or rows[key].status.ended]
+    return [key for key in job_ids if (rows[key].status.ended if key in rows else key in old)]

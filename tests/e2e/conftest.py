@@ -8,6 +8,8 @@ import pytest
 from tests.e2e.harness import WAIT_FOR_GO, Engine, Project, Server
 from tests.small_disk import MIB, require_mounting, small_disk
 
+pytest.register_assert_rewrite("tests.e2e.crash_points.walking")
+
 
 @pytest.fixture
 def engine(namespace):

@@ -54,6 +54,8 @@ class Server:
     port: int = field(default_factory=free_port)
     prefix: tuple[str, ...] = ()
     """What goes before the command: where and within which limits it runs."""
+    program: tuple[str, ...] = (CI,)
+    """The command ``ci``, or what stands in its place."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -80,21 +82,33 @@ class Server:
         }
 
     def start(self) -> "Server":
+        self.spawn()
+        eventually(self.answers, what=f"server answers; its log: {self.log}")
+        return self
+
+    def spawn(self) -> None:
+        """Start it, and wait for nothing."""
         command = [
-            *self.prefix, CI, "serve", "--host", "127.0.0.1", "--port", str(self.port),
+            *self.prefix, *self.program, "serve", "--host", "127.0.0.1", "--port", str(self.port),
             "--workers", str(self.workers),
         ]  # fmt: skip
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, env=self.environment(), stdout=log, stderr=log, cwd=self.folder
             )
-        eventually(self.answers, what=f"server answers; its log: {self.log}")
-        return self
 
     def answers(self) -> bool:
         assert self.process is not None
         if self.process.poll() is not None:
             raise AssertionError(f"the server ended:\n{self.log.read_text()}")
+        return self.responds()
+
+    def responds(self) -> bool:
+        try:
+            # First what costs nothing: it is asked again and again while a server starts.
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+        except OSError:
+            return False
         try:
             return httpx2.get(f"{self.url}/health", timeout=5).status_code == 200
         except httpx2.TransportError:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci_common.blobs import Pack, Place
+from ci_common.jobs import EndReason, Result
 from ci_controller.sweep import dispensable, sweep, sweep_packs
 from tests.fakes.clock import FakeClock
 from tests.fakes.repository import InMemoryJobRepository, new_job
@@ -138,6 +139,25 @@ async def test_a_crash_between_tree_and_row_leaves_what_is_swept_after_a_while(r
     os.utime(tree.path, (NOW.timestamp() - 61,) * 2)
     assert await sweep(repository, CLOCK, grace=60) == 1
     assert list(repository.stash.stashed(older_than=NOW.replace(year=2100))) == []
+
+
+async def test_the_stash_of_a_job_that_has_ended_needs_no_while(repository):
+    """Fault 9. Of a job that waits it stays, and of one that nobody knows until it is old."""
+    jobs = [new_job() for _ in range(2)]
+    for job in jobs:
+        await repository.add(job)
+        repository.stash.keep_tree(job.id, b"tree")
+    repository.stash.keep_tree("550e8400-e29b-41d4-a716-446655440000", b"tree")
+    await repository.claim(jobs[0].id, attempt=0, now=CLOCK.now())
+    passed = Result(reason=EndReason.PASSED, exit_code=0)
+    await repository.finish(jobs[0].id, attempt=1, result=passed, now=CLOCK.now())
+    later = FakeClock()
+    later.advance(1)
+    for path in (repository.data_dir / "stash").iterdir():
+        os.utime(path, (NOW.timestamp(),) * 2)
+    assert await sweep(repository, later, grace=60) == 1
+    left = set(repository.stash.stashed(older_than=NOW.replace(year=2100)))
+    assert left == {jobs[1].id, "550e8400-e29b-41d4-a716-446655440000"}
 
 
 async def test_a_file_of_another_kind_among_the_packs_is_left_alone(repository):
