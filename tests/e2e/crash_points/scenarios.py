@@ -34,6 +34,8 @@ class Scenario:
     ``before`` is what the server has been through: ``job``, another job of the
     same project, or ``lost packs``, that job's packs lost since. ``abandoned``:
     who submits gives up with the first crash, and comes again when all is swept.
+    ``cancels``: who submits cancels the job when it has said something.
+    ``forgets``: how many of the jobs there were are not kept.
     ``size``: bytes of a file that does not shrink. ``snapshots``: how many
     there must be in the end.
     """
@@ -46,6 +48,8 @@ class Scenario:
     size: int = 0
     before: str = ""
     abandoned: bool = False
+    cancels: bool = False
+    forgets: int = 0
     standbys: int = 0
     snapshots: int = 0
 
@@ -79,6 +83,8 @@ def _installing(**more: object) -> Scenario:
     return Scenario(files=files, log=_INSTALLED + _RUNS, **more)
 
 
+_ENDLESS = "echo one\nexec sleep 600\n"
+
 _TREE = 700_000
 """Bytes that are worth a manifest, go along with it, and make more than one chunk of a tar."""
 
@@ -92,12 +98,26 @@ SCENARIOS: Mapping[str, Scenario] = {
     "outdated tree": _plain(size=_TREE, abandoned=True, before="job", settings={"blob_bytes": "1"}),
     "lost tree": _plain(size=_TREE, before="lost packs"),
     "endless": Scenario(
-        files={"ci.toml": f"timeout = 4\n{_CONFIGURED}", "run.sh": "echo one\nexec sleep 600\n"},
+        files={"ci.toml": f"timeout = 4\n{_CONFIGURED}", "run.sh": _ENDLESS},
         log="Found ci.toml.\nRuns sh run.sh.\nci.toml sets install, timeout, command.\n"
         "Running tests...\n$ sh run.sh\none\n"
         "[ci] Stopped: the job took longer than its time limit of 4 s.\n",
         reason="timed_out",
         exit_code=143,
+    ),
+    "cancelled": Scenario(
+        files={"ci.toml": _CONFIGURED, "run.sh": _ENDLESS},
+        log=_DETECTED + "Running tests...\n$ sh run.sh\none\n"
+        "[ci] Stopped: the job was cancelled.\n",
+        reason="cancelled",
+        exit_code=143,
+        cancels=True,
+    ),
+    "kept no longer": _plain(
+        abandoned=True,
+        before="job",
+        forgets=1,
+        settings={"keep_logs_bytes": "1", "keep_at_least": "0"},
     ),
     "dependencies": _installing(snapshots=1),
     "no room for dependencies": _installing(settings={"snapshot_bytes": "1"}),

@@ -19,10 +19,11 @@ from ci_common.executor import (
     StandbyExecutor,
 )
 from ci_common.jobs import JobRepository
-from ci_common.logs import LogStore, LogWriter
+from ci_common.logs import LogReader, LogStore, LogWriter
 from ci_common.project_zip import ProjectFiles
 from ci_common.signals import Signals
 from ci_common.snapshots import SnapshotEngine, SnapshotStore
+from ci_common.space import Space
 from ci_common.stash import Stash, Upload
 from tests.e2e.crash_points.stand_ins import AFTER, BEFORE, DURING, Point
 
@@ -78,6 +79,7 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
         "logs": READS,
         "blobs": READS,
         "snapshots": READS,
+        "space": READS,
         "initialize": (_at("plain"),),
         "close": _ENDS,
         "add": (_at("plain", 3), _at("tree", 3)),
@@ -95,8 +97,11 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
         "record_container": (_at("plain", 5, attempt=2), _at("tree", 5, attempt=2)),
         "record_fed": (_at("plain", 7),),
         "record_stop": (_at("endless", 7),),
+        "cancel": (_at("cancelled", 7),),
         "finish": (_at("plain", 9), _at("tree", 9)),
         "requeue": (_at("plain", 5, first=Point("JobRepository.record_container"), attempt=2),),
+        "oldest_ended": READS,
+        "forget": (_at("kept no longer", 9),),
     },
     Stash: {
         "packs_folder": READS,
@@ -121,18 +126,30 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
     },
     LogStore: {
         "open": (_at("plain", 4),),
+        "sync": (_at("plain", 8),),
         "size": READS,
         "read": READS,
-        "remove": Off("nothing deletes logs yet"),
+        "open_reader": READS,
+        "stored": READS,
+        "usage": READS,
+        "remove": (_at("kept no longer", 9),),
     },
     LogWriter: {
         "size": READS,
+        "sealed": READS,
         "write": (
             _at("plain", 7),
             _at("plain", 7, nth=2),
             _at("dependencies", 7),
         ),
         "close": (_at("plain", 8),),
+    },
+    Space: {
+        "shortage": READS,
+        "deficit": READS,
+        # As early as Executor.open.
+        "keep_reserve": (_at("plain", sweep=True),),
+        "release_reserve": Off("on a full disk only; a reserve that is not there is made anew"),
     },
     BlobStore: {
         "locate": READS,
@@ -206,6 +223,7 @@ NOT_STEPS: Mapping[type, str] = {
     Clock: "tells the time",
     Signals: "a signal is a hint: a lost one costs a tick",
     ProjectFiles: "reads a file",
+    LogReader: "reads a file",
 }
 """Protocols of ``ci_common`` that leave nothing behind."""
 
