@@ -41,11 +41,14 @@ class Growth:
     """By how many bytes a process grew.
 
     ``peak``: at its largest, over what it had before; ``kept``: at the end, of
-    memory that is its own (no libraries, no page cache).
+    memory that is its own (no libraries, no page cache). ``top`` is all that it
+    had at its largest: what one load is compared with another by, since memory
+    that the one gave back is not growth when the other takes it again.
     """
 
     peak: int = 0
     kept: int = 0
+    top: int = 0
 
     def __str__(self) -> str:
         return f"{self.peak / MIB:.1f} MiB at the peak, {self.kept / MIB:.1f} kept"
@@ -70,7 +73,8 @@ class Meter:
         (self._folder / "clear_refs").write_text(_FORGET_THE_PEAK)
         before, own = _figure(self._status, "VmRSS"), _figure(self._status, "RssAnon")
         yield grown
-        grown.peak = self.peak - before
+        grown.top = self.peak
+        grown.peak = grown.top - before
         grown.kept = _figure(self._status, "RssAnon") - own
 
     def bound(self, growth: int) -> None:
