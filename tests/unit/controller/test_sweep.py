@@ -146,8 +146,8 @@ async def test_the_stash_of_a_job_that_has_ended_needs_no_while(repository):
     jobs = [new_job() for _ in range(2)]
     for job in jobs:
         await repository.add(job)
-        repository.stash.keep_tree(job.id, b"tree")
-    repository.stash.keep_tree("550e8400-e29b-41d4-a716-446655440000", b"tree")
+        repository.stash.keep_tree(job.id, b"tree").discard()
+    repository.stash.keep_tree("550e8400-e29b-41d4-a716-446655440000", b"tree").discard()
     await repository.claim(jobs[0].id, attempt=0, now=CLOCK.now())
     passed = Result(reason=EndReason.PASSED, exit_code=0)
     await repository.finish(jobs[0].id, attempt=1, result=passed, now=CLOCK.now())
