@@ -81,7 +81,8 @@ class ControllerSettings:
     row must be before it is swept. ``adopt_grace``: how long a container found
     after a crash may take to show whether its project had reached it.
     ``stop_grace``: from SIGTERM to SIGKILL. ``exit_grace``: from the end of
-    the output to the end of the container. ``blob_bytes`` and ``blob_age``
+    the output to the end of the container; one that lives on has lost its
+    reader, and is read on from where that was. ``blob_bytes`` and ``blob_age``
     (seconds) bound the packs that are kept for jobs to come.
     """
 
@@ -90,7 +91,7 @@ class ControllerSettings:
     orphan_grace: float = 60.0
     adopt_grace: float = 2.0
     stop_grace: float = 10.0
-    exit_grace: float = 10.0
+    exit_grace: float = 1.0
     sweep_interval: float = 60.0
     blob_bytes: int = 2 * 1024**3
     blob_age: float = 7 * 86_400.0

@@ -8,8 +8,9 @@ import pytest
 from ci_common.executor import ContainerSpec
 from ci_common.jobs import EndReason, JobStatus, Result
 from ci_controller.plan import Claim
+from ci_controller.settings import ControllerSettings
 from ci_controller.standby import StandbySettings
-from tests.fakes.executor import print_and_wait
+from tests.fakes.executor import FakeExecutor, print_and_wait
 
 
 async def begun(world, job, controller):
@@ -315,6 +316,33 @@ async def test_a_stream_that_breaks_off_is_taken_up_again(world):
     await world.settle(controller)
     assert world.log(job) == b"running\nstill here\n"
     assert (await world.job(job)).success is True
+
+
+async def test_a_stream_that_broke_off_is_missed_for_a_second_at_most(world, monkeypatch):
+    """Else a job that ends before that is noticed would lack the end of its log."""
+    world.settings = replace(world.settings, exit_grace=ControllerSettings().exit_grace)
+    job = await world.submit()
+    controller = world.controller()
+    await begun(world, job, controller)
+    container = world.container(job)
+
+    def end() -> None:
+        if container.ended is None:
+            container.write(b"still here\n")
+            container.exit(0)
+
+    async def wait_exit(self, name, *, timeout):  # noqa: ASYNC109 -- the executor's
+        if timeout > 1:
+            end()  # as it does more than a second after the stream broke off
+        return container.ended
+
+    monkeypatch.setattr(FakeExecutor, "wait_exit", wait_exit)
+    container.break_streams()
+    for _ in range(200):
+        await asyncio.sleep(0)
+    end()
+    await world.settle(controller)
+    assert world.log(job) == b"running\nstill here\n"
 
 
 async def test_the_log_is_durable_before_the_verdict(world, monkeypatch):
