@@ -46,8 +46,9 @@ class Attempts:
     """What can be done with an attempt.
 
     ``start``, ``adopt`` and ``vanish`` of one job never overlap; ``stop`` may
-    come at any time. All of them return normally unless cancelled or the
-    database fails; cancelling one leaves its container as it is.
+    come at any time. All of them return normally unless cancelled, or the
+    engine or the database does not answer: then, and when one is cancelled,
+    its container is left as it is.
     """
 
     repository: JobRepository
@@ -123,7 +124,12 @@ class Attempts:
     async def _outcome(
         self, job: Job, run: Coroutine[None, None, Result]
     ) -> Result | AttemptFault | None:
-        """Return what an attempt came to; None when that is not for us, or not yet, to say."""
+        """Return what an attempt came to; None when that is not for us to say.
+
+        Raises:
+            EngineUnavailable: that is not yet to be said.
+
+        """
         try:
             return await run
         except AttemptLost:
@@ -139,12 +145,11 @@ class Attempts:
             _log.exception("job %s: attempt %d met an internal error", job.id, job.attempt)
             return AttemptFault("internal error; the server's log has it")
 
-    def _outcome_of(self, job: Job, error: EngineError) -> Result | AttemptFault | None:
+    def _outcome_of(self, job: Job, error: EngineError) -> Result | AttemptFault:
         match error:
             case EngineUnavailable():
-                _log.warning("job %s: %s Looking again later.", job.id, error.detail)
                 self.life.engine_was_away.add(job.id)
-                return None
+                raise error  # and with the next tick we look again, not at once
             case ContainerGone():
                 return AttemptFault("the container vanished")
             case _:

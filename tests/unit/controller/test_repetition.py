@@ -2,6 +2,7 @@
 
 import asyncio
 
+from ci_common.errors import EngineUnavailable
 from ci_common.recipe import Recipe
 from tests.fakes.executor import FakeExecutor
 from tests.unit.controller.test_controller import begun
@@ -40,3 +41,20 @@ async def test_a_removal_after_which_the_container_is_still_there(world):
     world.clock.advance(world.settings.orphan_grace)
     await let_run(world.controller(interval=NO_TICK))
     assert calls(world, "remove") == 1
+
+
+async def test_an_adoption_that_the_engine_answers_with_an_error(world, monkeypatch):
+    """As of a container that it cannot look at, while it shows all of them."""
+    job = await world.submit()
+    controller = world.controller()
+    await begun(world, job, controller)
+    await world.crash(controller)
+    asked = []
+
+    async def follow(self, name, sink, *, skip):
+        asked.append(name)
+        raise EngineUnavailable
+
+    monkeypatch.setattr(FakeExecutor, "follow", follow)
+    await let_run(world.controller(interval=NO_TICK))
+    assert len(asked) == 1
