@@ -56,20 +56,34 @@ class SimulatedContainer(FakeContainer):
         super().break_streams()
         self.broken_at = self._time()
 
+    def say_a_line(self) -> None:
+        """Write the first line of its text."""
+        self.say(len(b"!0000 says 0>\n"))
+
     def say(self, length: int) -> None:
         """Write the next bytes of a text that no other container has."""
+        initial = _INITIALS[self.number % len(_INITIALS)]
         while len(self._text) < len(self.output) + length:
-            initial = _INITIALS[self.number % len(_INITIALS)]
-            self._text += b"%c%04d says %d>\n" % (initial, self.number, len(self._text))
+            self._text += b"%c%04d says %d>\n" % (initial, self.number % 10_000, len(self._text))
         self.write(self._text[len(self.output) : len(self.output) + length])
 
     @property
     def record(self) -> bytes:
-        """What the engine can give again of its output."""
-        output = bytearray(self.output)
+        """What the engine can give again of its output: of a living container only whole lines."""
+        length = self._recorded if self.lives else len(self.output)
+        output = self.output[:length]
         for begin, end in reversed(self._forgotten):
             del output[begin:end]
         return bytes(output)
+
+    @property
+    def _recorded(self) -> int:
+        return self.output.rfind(b"\n") + 1
+
+    @property
+    def forgot(self) -> bool:
+        """Whether somebody has kept what the engine cannot give again, and more was said since."""
+        return any(end < len(self.output) for _, end in self._forgotten)
 
     def forget_unrecorded(self, told: int) -> None:
         """Have the engine lose the line that is not finished, as one does that restarts.
@@ -77,7 +91,7 @@ class SimulatedContainer(FakeContainer):
         ``told``: how much of the output somebody has kept. The rest of that
         line is as if it had never been said.
         """
-        recorded = self.output.rfind(b"\n") + 1
+        recorded = self._recorded
         told = max(told, recorded)
         del self.output[told:]
         self._forgotten = [gap for gap in self._forgotten if gap[0] < recorded]

@@ -117,7 +117,7 @@ class SimulatedEngine(FakeEngine):
         self.begun.append(container)
         if not container.installs:
             self._check_alone(container)
-        container.say(12)
+        container.say_a_line()
 
     def begin_all(self) -> None:
         """Be mute no more."""

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -43,6 +44,17 @@ class Invariants:
         self._promises = promises
         self._ended: dict[str, Job] = {}
         self._growing = GrowingLogs(folder)
+
+    @property
+    def reached(self) -> Counter[str]:
+        """How often what happened, of that which does not always happen."""
+        ended = self._ended.values()
+        found = Counter(str(job.reason) for job in ended)
+        found["retried"] = sum(job.faults > 0 for job in ended)
+        found["removed"] = len(self._ended.keys() - self.rows().keys())
+        found["log cut"] = len(self._disk.cut_logs & self._ended.keys())
+        found["log resumed"] = sum(each.forgot for each in self._engine.begun)
+        return +found
 
     def rows(self) -> Mapping[str, Job]:
         """Return all jobs as they are on disk, the oldest first."""

@@ -41,26 +41,25 @@ class _Thread:
 
 
 async def in_lockstep(work: Callable[[], object]) -> None:
-    """Do work that may call ``asyncio.run_coroutine_threadsafe``; raise what it raises."""
+    """Do work that may call ``asyncio.run_coroutine_threadsafe``; raise what it raises.
+
+    As with a thread, cancelling does not stop it.
+    """
     thread = _Thread(work)
+    cancelled: asyncio.CancelledError | None = None
     thread.start()
     # Blocks the loop: only one of the two ever runs.
     while (asked := thread.asks.get()) is not None:
-        thread.answers.put(await _outcome(asked))
+        answer = asyncio.ensure_future(asked)
+        while not answer.done():
+            try:
+                await asyncio.wait({answer})
+            except asyncio.CancelledError as error:
+                cancelled = error
+        thread.answers.put(answer.result)
     thread.join()
-
-
-async def _outcome(asked: Coroutine[Any, Any, Any]) -> Callable[[], Any]:
-    try:
-        result = await asked
-    except BaseException as error:  # noqa: BLE001 -- it is the answer
-        failure = error
-
-        def fail() -> Any:
-            raise failure
-
-        return fail
-    return lambda: result
+    if cancelled is not None:
+        raise cancelled
 
 
 class _Answer:

@@ -2,11 +2,12 @@
 
 import asyncio
 import itertools
+import logging
 import sqlite3
 import tempfile
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import Context
 from functools import cache
 from pathlib import Path
@@ -77,6 +78,7 @@ class World:
     def _put_in_place(self) -> None:
         numbers = itertools.count(1)
         for stand_in in (
+            _errors_into(self.loop.errors),
             simulated_connections(self.disk),
             self.disk.under_the_stores(),
             loop_in_lockstep(),
@@ -223,6 +225,28 @@ class World:
 async def _unless_killed(work: Coroutine[Any, Any, None]) -> None:
     with suppress(Killed, asyncio.CancelledError):
         await work
+
+
+class _Errors(logging.Handler):
+    def __init__(self, into: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._into = into
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._into.append(self.format(record))
+
+
+@contextmanager
+def _errors_into(errors: list[str]) -> Iterator[None]:
+    """Collect what is logged as an error, which is a mistake of ours; leave out the rest."""
+    handler = _Errors(errors)
+    logging.getLogger().addHandler(handler)
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        logging.getLogger().removeHandler(handler)
 
 
 def _folder() -> Any:
