@@ -267,6 +267,8 @@ class Attempts:
             return
         faults = job.faults + fault.charged
         if faults >= job.max_attempts:
+            # A note must be the last of the log, and nobody may take the container up after it.
+            await self.executor.remove(self._name(job))
             detail = f"{fault.detail} ({faults} attempts)"
             await self._finish(job, Result(reason=EndReason.INFRA_ERROR, detail=detail))
             return
@@ -274,21 +276,24 @@ class Attempts:
         if fault.charged:
             delay = self.settings.backoff.delay(faults)
             hold_until = self.clock.now().wall + timedelta(seconds=delay)
-            with JobLog(self.repository.logs, job, self.signals) as log:
-                log.note(
-                    f"Attempt {faults} of {job.max_attempts} was lost: {fault.detail}. "
-                    "The job starts again by itself."
-                )
         # Refused if its stop was asked for just now: then the next look finds no container for it.
-        if await self.repository.requeue(
+        if not await self.repository.requeue(
             job.id,
             attempt=job.attempt,
             charged=fault.charged,
             detail=fault.detail,
             hold_until=hold_until,
         ):
-            _log.warning("job %s: queued again: %s", job.id, fault.detail)
-            self.signals.notify(job_topic(job.id))
+            return
+        _log.warning("job %s: queued again: %s", job.id, fault.detail)
+        if fault.charged:
+            # Not before: until then a crash may have the container taken up, and its log.
+            with JobLog(self.repository.logs, job, self.signals) as log:
+                log.note(
+                    f"Attempt {faults} of {job.max_attempts} was lost: {fault.detail}. "
+                    "The job starts again by itself."
+                )
+        self.signals.notify(job_topic(job.id))
 
     async def _clean_up(self, job: Job) -> None:
         """Remove what the attempt leaves behind; what fails here is swept later."""
