@@ -19,11 +19,12 @@ demo: ## Run a sample project's tests in a container, from nothing
 test: ## Run all tests (sets everything up first)
 	@$(RUN) python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
-soak: ## Run the long tests, which `test` leaves out (minutes)
+soak: ## Run the long tests, which `test` leaves out (minutes; SIMULATION_SEED=n repeats a simulation)
 	@$(RUN) python -m pytest -m soak -s $(PYTEST_ARGS)
 
 unit: ## Run the tests that need no engine
-	@scripts/setup && .venv/bin/python -m pytest -n auto -m "not docker and not soak" tests/unit tests/contract $(PYTEST_ARGS)
+	@scripts/setup && .venv/bin/python -m pytest -n auto -m "not docker and not soak" tests/unit tests/contract \
+		tests/simulation $(PYTEST_ARGS)
 
 lint: ## Check style
 	@scripts/setup && .venv/bin/ruff check . && .venv/bin/ruff format --check .

@@ -151,9 +151,10 @@ class Job:
     ``container`` is the name of the present attempt's container once it is
     about to be fed; ``preparing`` the key of the dependencies that this attempt
     installs or has installed in a container before that; ``log_base`` the offset
-    in the job's log at which the output of the latest of them begins; ``fed``
-    whether the whole project is known to have reached its container;
-    ``stop_reason`` why the attempt is being stopped, if it is.
+    in the job's log at which the output of the latest of them begins, or would
+    begin if the engine's record lacked nothing of it; ``log_settled`` the offset
+    up to which that is known; ``fed`` whether the whole project is known to have
+    reached its container; ``stop_reason`` why the attempt is being stopped, if it is.
     """
 
     id: str
@@ -172,6 +173,7 @@ class Job:
     preparing: str | None = None
     container: str | None = None
     log_base: int = 0
+    log_settled: int = 0
     fed: bool = False
     started: Moment | None = None
     end_time: datetime | None = None
@@ -305,14 +307,28 @@ class JobRepository(Protocol):
         """
         ...
 
-    async def record_preparing(self, job_id: str, *, attempt: int, key: str, log_base: int) -> bool:
-        """Note that dependencies are about to be installed, and where the log of that begins."""
+    async def record_preparing(
+        self, job_id: str, *, attempt: int, key: str, log_base: int, log_settled: int | None = None
+    ) -> bool:
+        """Note that dependencies are about to be installed, and where the log of that begins.
+
+        Without ``log_settled`` nothing of it is in the log yet.
+        """
         ...
 
     async def record_container(
-        self, job_id: str, *, attempt: int, container: str, log_base: int
+        self,
+        job_id: str,
+        *,
+        attempt: int,
+        container: str,
+        log_base: int,
+        log_settled: int | None = None,
     ) -> bool:
-        """Note which container the attempt uses and where its log begins, before it is fed."""
+        """Note which container the attempt uses and where its log begins, before it is fed.
+
+        Without ``log_settled`` nothing of it is in the log yet.
+        """
         ...
 
     async def record_fed(self, job_id: str, *, attempt: int) -> bool:

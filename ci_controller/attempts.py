@@ -46,8 +46,9 @@ class Attempts:
     """What can be done with an attempt.
 
     ``start``, ``adopt`` and ``vanish`` of one job never overlap; ``stop`` may
-    come at any time. All of them return normally unless cancelled or the
-    database fails; cancelling one leaves its container as it is.
+    come at any time. All of them return normally unless cancelled, or the
+    engine or the database does not answer: then, and when one is cancelled,
+    its container is left as it is.
     """
 
     repository: JobRepository
@@ -123,7 +124,12 @@ class Attempts:
     async def _outcome(
         self, job: Job, run: Coroutine[None, None, Result]
     ) -> Result | AttemptFault | None:
-        """Return what an attempt came to; None when that is not for us, or not yet, to say."""
+        """Return what an attempt came to; None when that is not for us to say.
+
+        Raises:
+            EngineUnavailable: that is not yet to be said.
+
+        """
         try:
             return await run
         except AttemptLost:
@@ -139,12 +145,11 @@ class Attempts:
             _log.exception("job %s: attempt %d met an internal error", job.id, job.attempt)
             return AttemptFault("internal error; the server's log has it")
 
-    def _outcome_of(self, job: Job, error: EngineError) -> Result | AttemptFault | None:
+    def _outcome_of(self, job: Job, error: EngineError) -> Result | AttemptFault:
         match error:
             case EngineUnavailable():
-                _log.warning("job %s: %s Looking again later.", job.id, error.detail)
                 self.life.engine_was_away.add(job.id)
-                return None
+                raise error  # and with the next tick we look again, not at once
             case ContainerGone():
                 return AttemptFault("the container vanished")
             case _:
@@ -262,6 +267,8 @@ class Attempts:
             return
         faults = job.faults + fault.charged
         if faults >= job.max_attempts:
+            # A note must be the last of the log, and nobody may take the container up after it.
+            await self.executor.remove(self._name(job))
             detail = f"{fault.detail} ({faults} attempts)"
             await self._finish(job, Result(reason=EndReason.INFRA_ERROR, detail=detail))
             return
@@ -269,21 +276,24 @@ class Attempts:
         if fault.charged:
             delay = self.settings.backoff.delay(faults)
             hold_until = self.clock.now().wall + timedelta(seconds=delay)
-            with JobLog(self.repository.logs, job, self.signals) as log:
-                log.note(
-                    f"Attempt {faults} of {job.max_attempts} was lost: {fault.detail}. "
-                    "The job starts again by itself."
-                )
         # Refused if its stop was asked for just now: then the next look finds no container for it.
-        if await self.repository.requeue(
+        if not await self.repository.requeue(
             job.id,
             attempt=job.attempt,
             charged=fault.charged,
             detail=fault.detail,
             hold_until=hold_until,
         ):
-            _log.warning("job %s: queued again: %s", job.id, fault.detail)
-            self.signals.notify(job_topic(job.id))
+            return
+        _log.warning("job %s: queued again: %s", job.id, fault.detail)
+        if fault.charged:
+            # Not before: until then a crash may have the container taken up, and its log.
+            with JobLog(self.repository.logs, job, self.signals) as log:
+                log.note(
+                    f"Attempt {faults} of {job.max_attempts} was lost: {fault.detail}. "
+                    "The job starts again by itself."
+                )
+        self.signals.notify(job_topic(job.id))
 
     async def _clean_up(self, job: Job) -> None:
         """Remove what the attempt leaves behind; what fails here is swept later."""

@@ -128,16 +128,22 @@ class ContainerLife:
 
     async def _follow(self, row: Job, log: JobLog) -> OutputPump:
         return await self._resumption.follow(
-            self.name_of(row), row, log, lambda base: self._note_base(row, base)
+            self.name_of(row), row, log, lambda base, size: self._note_base(row, base, size)
         )
 
-    async def _note_base(self, row: Job, log_base: int) -> None:
+    async def _note_base(self, row: Job, log_base: int, settled: int) -> None:
         record, key = self.repository, row.preparing
         if row.container is None and key is not None:
-            noted = record.record_preparing(row.id, attempt=row.attempt, key=key, log_base=log_base)
+            noted = record.record_preparing(
+                row.id, attempt=row.attempt, key=key, log_base=log_base, log_settled=settled
+            )
         else:
             noted = record.record_container(
-                row.id, attempt=row.attempt, container=self.name_of(row), log_base=log_base
+                row.id,
+                attempt=row.attempt,
+                container=self.name_of(row),
+                log_base=log_base,
+                log_settled=settled,
             )
         if not await noted:
             raise AttemptLost

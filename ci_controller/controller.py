@@ -289,7 +289,9 @@ class JobController:
             if error := task.exception():
                 # Not woken for it: the next tick tries again, without a hot loop.
                 _log_failure(name, error)
-            else:
+            elif tasks is self._jobs:
+                # There is a place free. Not for the rest: what does not come of a stop or a
+                # removal, whatever the engine answered, is tried again with the next tick.
                 self._look_again()
 
         task.add_done_callback(ended)

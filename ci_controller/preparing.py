@@ -117,7 +117,7 @@ class Preparer:
         if installation is None:
             return Place(self._spec_of(job), render_job_script(job.recipe))
         while True:
-            if ended := await self._wait_for_others(job, log, installation.key):
+            if ended := await self._wait_for_others(job, installation.key, log):
                 return ended
             place = await self._kept(job, installation)
             if not self._snapshots.at_work(installation.key):
@@ -129,7 +129,8 @@ class Preparer:
 
     async def _resume(self, job: Job, log: JobLog, key: str) -> Place | Result | None:
         """Go on with what a former process began; None if nothing is there to go on with."""
-        if ended := await self._wait_for_others(job, log, key):
+        # Says nothing: what this job installs goes on in its log, at offsets that are counted.
+        if ended := await self._wait_for_others(job, key):
             return ended
         with self._snapshots.making(key, job.id):
             # A container has output only if it was fed, and a job's own is noted before that.
@@ -187,11 +188,13 @@ class Preparer:
         script = render_job_script(job.recipe, opening=(_KEPT,), kept="")
         return Place(self._spec_of(job, key), script, key)
 
-    async def _wait_for_others(self, job: Job, log: JobLog, key: str) -> Result | None:
+    async def _wait_for_others(
+        self, job: Job, key: str, log: JobLog | None = None
+    ) -> Result | None:
         """Return when nobody works on a key; the job's result if it was stopped meanwhile."""
         while (making := self._snapshots.at_work(key)) is not None:
             self._arrivals.end(job.id)
-            if making.owner:
+            if making.owner and log is not None:
                 log.note(f"Waiting for job {making.owner[:8]}, which installs the same.")
             try:
                 async with asyncio.timeout(self._seconds_left(job)):

@@ -42,15 +42,17 @@ class Resumption:
         name: str,
         job: Job,
         log: JobLog,
-        note_base: Callable[[int], Coroutine[Any, Any, None]],
+        note_base: Callable[[int, int], Coroutine[Any, Any, None]],
     ) -> OutputPump:
         """Write what the record of the container ``name`` adds to the log.
 
         ``note_base`` makes durable, before anything is written, which
-        ``log_base`` the job would have if the record lacked nothing.
+        ``log_base`` the job would have if the record lacked nothing, and up to
+        which offset of the log: what is before that is not looked for again.
         """
-        have = max(0, log.size - job.log_base)
-        tail = log.tail(min(have, UNRECORDED))
+        size = log.size
+        have = max(0, size - job.log_base)
+        tail = log.tail(max(0, min(have, size - job.log_settled, UNRECORDED)))
         if job.id not in self._attached:
             # What a former process followed is in the record, all but the last line of it.
             tail = unfinished_line(tail)
@@ -58,7 +60,7 @@ class Resumption:
 
         def settled(lacking: int) -> None:
             if lacking:
-                moved = note_base(job.log_base + lacking)
+                moved = note_base(job.log_base + lacking, size)
                 asyncio.run_coroutine_threadsafe(moved, loop).result()
             self._attached.discard(job.id)
 

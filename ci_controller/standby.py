@@ -141,7 +141,13 @@ class StandbyPool:
         name = self._executor.standby_name(secrets.token_hex(6))
         task = asyncio.create_task(self._launch(name, self._specs[key]), name=f"fill-{name}")
         self._coming[name] = (key, task)
-        task.add_done_callback(lambda _: self._coming.pop(name, None))
+
+        def over(task: asyncio.Task[None]) -> None:
+            del self._coming[name]
+            # Asked for, so that asyncio does not report it as forgotten: it is logged already.
+            _ = task.cancelled() or task.exception()
+
+        task.add_done_callback(over)
 
     def give_up(self, name: str) -> bool:
         """Have no job take a container that is to be removed; False when one has it already.

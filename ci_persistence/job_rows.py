@@ -13,8 +13,8 @@ from ci_common.recipe import Recipe
 
 COLUMNS = (
     "id, seq, status, recipe, created_wall, zip_path, zip_size, zip_sha256, project, priority,"
-    " attempt, faults, max_attempts, preparing, container, log_base, fed,"
-    " started_wall, started_uptime, started_boot, ended_wall, hold_until,"
+    " attempt, faults, max_attempts, preparing, container, log_base, log_settled,"
+    " fed, started_wall, started_uptime, started_boot, ended_wall, hold_until,"
     " stop_reason, reason, exit_code, detail"
 )
 """What ``job_from_row`` needs. Named one by one: a later migration may add columns."""
@@ -81,6 +81,7 @@ def job_from_row(row: sqlite3.Row) -> Job:
         preparing=row["preparing"],
         container=row["container"],
         log_base=row["log_base"],
+        log_settled=row["log_settled"],
         fed=bool(row["fed"]),
         started=_started(row),
         end_time=_when(row["ended_wall"]),

@@ -67,8 +67,9 @@ REQUEUE = (
 )
 CANCEL_QUEUED = _end(JobStatus.QUEUED, Change.CANCEL)
 ASK_TO_STOP = _note("stop_reason = coalesce(stop_reason, :reason)")
-RECORD_PREPARING = _note("preparing = :key, log_base = :log_base") + _OF_ATTEMPT
-RECORD_CONTAINER = _note("container = :container, log_base = :log_base") + _OF_ATTEMPT
+_LOG_BEGINS = "log_base = :log_base, log_settled = coalesce(:log_settled, :log_base)"
+RECORD_PREPARING = _note(f"preparing = :key, {_LOG_BEGINS}") + _OF_ATTEMPT
+RECORD_CONTAINER = _note(f"container = :container, {_LOG_BEGINS}") + _OF_ATTEMPT
 RECORD_FED = _note("fed = 1") + _OF_ATTEMPT
 RECORD_STOP = ASK_TO_STOP + _OF_ATTEMPT
 

@@ -166,21 +166,25 @@ class SQLiteJobRepository:
                 return None
             return await _required(transaction, job_id)
 
-    async def record_preparing(self, job_id: str, *, attempt: int, key: str, log_base: int) -> bool:
+    async def record_preparing(
+        self, job_id: str, *, attempt: int, key: str, log_base: int, log_settled: int | None = None
+    ) -> bool:
         """Note that dependencies are about to be installed, and where the log of that begins."""
-        return await self._write(
-            sql.RECORD_PREPARING,
-            {"id": job_id, "attempt": attempt, "key": key, "log_base": log_base},
-        )
+        values = {"key": key, "log_base": log_base, "log_settled": log_settled}
+        return await self._write(sql.RECORD_PREPARING, {"id": job_id, "attempt": attempt, **values})
 
     async def record_container(
-        self, job_id: str, *, attempt: int, container: str, log_base: int
+        self,
+        job_id: str,
+        *,
+        attempt: int,
+        container: str,
+        log_base: int,
+        log_settled: int | None = None,
     ) -> bool:
         """Note which container the attempt uses and where its log begins."""
-        return await self._write(
-            sql.RECORD_CONTAINER,
-            {"id": job_id, "attempt": attempt, "container": container, "log_base": log_base},
-        )
+        values = {"container": container, "log_base": log_base, "log_settled": log_settled}
+        return await self._write(sql.RECORD_CONTAINER, {"id": job_id, "attempt": attempt, **values})
 
     async def record_fed(self, job_id: str, *, attempt: int) -> bool:
         """Note that the whole project has reached the container."""

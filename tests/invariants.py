@@ -50,14 +50,17 @@ def watch_moves(database: Path) -> None:
         connection.executescript(_WATCH)
 
 
-def forbidden_moves(database: Path) -> list[str]:
-    """Return the moves since ``watch_moves`` that no job may make: above all, out of its end."""
+def forbidden_moves(database: Path, *, ended_may_go: bool = False) -> list[str]:
+    """Return the moves since ``watch_moves`` that no job may make: above all, out of its end.
+
+    ``ended_may_go``: whether jobs that have ended may be removed.
+    """
     with _open(database) as connection:
         moves = connection.execute("SELECT job, was, is_now FROM watched ORDER BY number")
         return [
             f"job {job} went from {was} to {is_now}"
             for job, was, is_now in moves
-            if not _allowed(was, is_now)
+            if not (_allowed(was, is_now) or (ended_may_go and _goes_ended(was, is_now)))
         ]
 
 
@@ -65,6 +68,10 @@ def _allowed(was: str | None, is_now: str | None) -> bool:
     if was is None:
         return is_now == JobStatus.QUEUED
     return is_now in TRANSITIONS[JobStatus(was)].values()
+
+
+def _goes_ended(was: str | None, is_now: str | None) -> bool:
+    return is_now is None and was is not None and JobStatus(was).ended
 
 
 def unsound(database: Path) -> list[str]:

@@ -78,7 +78,19 @@ async def test_what_an_attempt_records_is_kept(repository):
     assert await repository.record_container(job.id, attempt=1, container="c-1", log_base=42)
     assert await repository.record_fed(job.id, attempt=1)
     kept = await repository.get(job.id)
-    assert (kept.container, kept.log_base, kept.fed) == ("c-1", 42, True)
+    assert (kept.container, kept.log_base, kept.log_settled, kept.fed) == ("c-1", 42, 42, True)
+
+
+async def test_up_to_where_a_log_is_known_is_kept(repository):
+    job = await running(repository)
+    places = {"log_base": 5, "log_settled": 9}
+    assert await repository.record_preparing(job.id, attempt=1, key="k", **places)
+    kept = await repository.get(job.id)
+    assert (kept.log_base, kept.log_settled) == (5, 9)
+    places = {"log_base": 6, "log_settled": 12}
+    assert await repository.record_container(job.id, attempt=1, container="c-1", **places)
+    kept = await repository.get(job.id)
+    assert (kept.log_base, kept.log_settled) == (6, 12)
 
 
 async def test_the_first_reason_to_stop_stays(repository):

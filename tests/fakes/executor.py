@@ -121,6 +121,10 @@ class FakeEngine:
         container = self.containers.pop(name)
         container.exit(137)
 
+    def make(self, name: str, namespace: str, spec: ContainerSpec) -> FakeContainer:
+        """Return a new container, which is not among the others yet."""
+        return FakeContainer(name, namespace, spec)
+
     async def enter(self, call: str, name: str = "") -> None:
         """Note a call; hang or fail as the switches say."""
         self.calls.append((call, name))
@@ -237,7 +241,7 @@ class FakeExecutor:
         self.engine.require_image(spec.image)
         if self.engine.launch_error is not None:
             raise ContainerFailed(self.engine.launch_error)
-        container = FakeContainer(name, self._names.prefix, spec)
+        container = self.engine.make(name, self._names.prefix, spec)
         container.image_id = self._image_id(spec.image)
         self.engine.containers[name] = container
 
@@ -311,7 +315,7 @@ class FakeExecutor:
             if container.ended is not None:
                 raise ContainerGone(f"{container.name} ended before it had taken its project")
         assert len(sent) == tar.size, "a tar is as long as it says"
-        container.files = _unpack(bytes(sent))
+        container.files = unpack(bytes(sent))
         container.fed = FED_MARKER in container.files
         if container.fed:
             self.engine.on_fed(container)
@@ -347,7 +351,7 @@ class FakeExecutor:
         )
 
 
-def _unpack(tar: bytes) -> dict[str, bytes]:
+def unpack(tar: bytes) -> dict[str, bytes]:
     try:
         with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
             return {

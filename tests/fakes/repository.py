@@ -163,13 +163,25 @@ class InMemoryJobRepository:
         )
         return self._jobs[job_id] if claimed else None
 
-    async def record_preparing(self, job_id: str, *, attempt: int, key: str, log_base: int) -> bool:
-        return self._note(job_id, attempt, preparing=key, log_base=log_base)
+    async def record_preparing(
+        self, job_id: str, *, attempt: int, key: str, log_base: int, log_settled: int | None = None
+    ) -> bool:
+        settled = log_base if log_settled is None else log_settled
+        return self._note(job_id, attempt, preparing=key, log_base=log_base, log_settled=settled)
 
     async def record_container(
-        self, job_id: str, *, attempt: int, container: str, log_base: int
+        self,
+        job_id: str,
+        *,
+        attempt: int,
+        container: str,
+        log_base: int,
+        log_settled: int | None = None,
     ) -> bool:
-        return self._note(job_id, attempt, container=container, log_base=log_base)
+        settled = log_base if log_settled is None else log_settled
+        return self._note(
+            job_id, attempt, container=container, log_base=log_base, log_settled=settled
+        )
 
     async def record_fed(self, job_id: str, *, attempt: int) -> bool:
         return self._note(job_id, attempt, fed=True)

@@ -1,12 +1,18 @@
 """Going on from the engine's record: nothing twice, nothing of the record left out."""
 
+import asyncio
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci_controller.resumption import UNFINISHED, CatchUp, unfinished_line
+from ci_common.signals import LocalSignals
+from ci_controller.job_log import JobLog
+from ci_controller.resumption import UNFINISHED, CatchUp, Resumption, unfinished_line
+from ci_persistence.logs import FileLogStore
+from tests.fakes.repository import InMemoryJobRepository, new_job
 
 LINES = st.lists(st.text("ab\r", max_size=5).map(lambda line: f"{line}\n".encode())).map(b"".join)
 UNENDED = st.text("ab\r", max_size=8).map(str.encode)
@@ -84,3 +90,35 @@ def test_what_cannot_be_settled_is_not_passed_on():
     with pytest.raises(TimeoutError):
         CatchUp(passed.append, b"lost", settle)(b"more\n")
     assert passed == []
+
+
+class Record:
+    """The engine's record of one container, in place of an executor."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    async def follow(self, _name, sink, *, skip):
+        await asyncio.to_thread(sink, self.content[skip:])
+
+
+async def test_what_is_known_to_be_lacking_is_not_looked_for_again(tmp_path):
+    """Nor by a process that comes after a crash: the line is unfinished all the while."""
+    logs, record = FileLogStore(tmp_path), Record(b"one\nun")
+    job, _ = await InMemoryJobRepository(tmp_path).add(new_job())
+    noted = []
+
+    async def note(base: int, settled: int) -> None:
+        noted.append((base, settled))
+
+    with JobLog(logs, job, LocalSignals()) as log:
+        log.sink(b"one\nbeg")
+        await Resumption(record).follow("c", job, log, note)
+        assert noted == [(3, 7)]
+        assert log.tail(log.size) == b"one\nbegun"
+        record.content += b"finished"
+        ((base, settled),) = noted
+        known = replace(job, log_base=base, log_settled=settled)
+        await Resumption(record).follow("c", known, log, note)
+        assert log.tail(log.size) == b"one\nbegunfinished"
+    assert noted == [(3, 7)]

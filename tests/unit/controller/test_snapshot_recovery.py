@@ -1,7 +1,11 @@
 """Crashes while dependencies are installed and kept: nothing lost, nothing doubled."""
 
+import asyncio
+
 import pytest
 
+from ci_common.errors import EngineUnavailable
+from tests.fakes.executor import FakeExecutor
 from tests.unit.controller.installations import (
     INSTALLED,
     count,
@@ -103,6 +107,32 @@ async def test_after_a_crash_who_waited_waits_again(kept):
     assert (await kept.job(second)).success is True
     assert count(kept, "keep") == 1
     assert kept.log(second).count(b"Waiting for job") == 1
+
+
+async def test_who_waits_in_the_middle_of_its_installation_notes_nothing_there(kept, monkeypatch):
+    """The engine's bytes go on behind what is in the log, and are counted from where they began."""
+    controller = kept.controller()
+    job = await in_mid_installation(kept, controller)
+    await kept.crash(controller)
+    again = kept.controller()
+    other = await submitted(kept)
+    with monkeypatch.context() as patched:
+
+        async def has_output(self, name):
+            raise EngineUnavailable
+
+        patched.setattr(FakeExecutor, "has_output", has_output)
+        await again.reconcile()
+        await is_called(kept, "feed", other)
+    kept.container(job).write(b"meanwhile\n")
+    await again.reconcile()
+    await asyncio.sleep(0)
+    kept.engine.on_fed = work
+    finish(kept.container(other))
+    finish(kept.container(job))
+    await kept.settle(again)
+    assert (await kept.job(job)).success is True
+    assert kept.log(job) == b"installing\nmeanwhile\ninstalled\nrunning\n"
 
 
 async def test_an_attempt_decided_elsewhere_before_the_installation_is_left_alone(kept):

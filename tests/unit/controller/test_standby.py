@@ -1,6 +1,7 @@
 """Standbys over a fake engine: who is launched, who is used, and who is not."""
 
 import asyncio
+import gc
 from dataclasses import replace
 
 import pytest
@@ -257,6 +258,20 @@ async def test_a_spec_that_cannot_be_launched_is_not_tried_all_the_time(warm):
     warm.engine.launch_error = None
     await warm.settle(controller)
     assert len(standbys(warm)) == 1
+
+
+async def test_a_failed_launch_is_no_forgotten_error(warm):
+    """It is logged in a line; asyncio need not report it once more, with a traceback."""
+    reported = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    warm.engine.launch_error = "no such runtime"
+    controller = warm.controller()
+    assert [type(action) for action in await controller.reconcile()] == [FillStandby]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert controller._standbys.view().coming == {}
+    gc.collect()
+    assert reported == []
 
 
 def die(warm) -> None:
