@@ -28,8 +28,8 @@ GATE = settings(
     phases=[Phase.generate, Phase.shrink],
 )
 
-EVERYTHING = {*EndReason, "retried", "removed", "log cut", "log resumed"}
-"""What has to happen in so many runs, or they show nothing."""
+EVERYTHING = {*EndReason, "retried", "removed", "log cut", "log resumed"} - {EndReason.NO_TESTS}
+"""What has to happen in so many runs, or they show nothing. 5 is one exit status of many."""
 
 
 def test_nothing_is_lost_whatever_happens():
