@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from ci_common.clock import Clock
 from ci_common.errors import EngineError
@@ -51,11 +50,16 @@ async def observe(
     running = await repository.running()
     free = max(0, settings.max_running - len(running))
     now = clock.now()
+    others = await _owners(repository, containers, running)
+    startable: Sequence[Job] = ()
+    if free and containers is not None:
+        # Those with a container left over must not start, nor keep others from it.
+        startable = await repository.startable(limit=free + len(others), now=now.wall)
     snapshot = Snapshot(
         now=now,
         running=tuple(running),
-        startable=tuple(await _startable(repository, free, now.wall, containers)),
-        others={job.id: job for job in await _owners(repository, containers, running)},
+        startable=tuple(startable),
+        others={job.id: job for job in others},
         containers=containers,
         busy=work.busy,
         stopping=work.stopping,
@@ -75,17 +79,6 @@ async def _containers(
         return tuple(await executor.observe()), None
     except EngineError as error:
         return None, error.detail
-
-
-async def _startable(
-    repository: JobRepository,
-    free: int,
-    now: datetime,
-    containers: tuple[ObservedContainer, ...] | None,
-) -> Sequence[Job]:
-    if not free or containers is None:
-        return ()
-    return await repository.startable(limit=free, now=now)
 
 
 async def _owners(

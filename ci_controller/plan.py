@@ -18,10 +18,10 @@ from ci_controller.standby import StandbyView
 class Snapshot:
     """Everything a plan is made from.
 
-    ``running``: claimed jobs. ``startable``: queued jobs in order, no more
-    than there are free places. ``others``: further jobs that observed
-    containers belong to, by id. ``busy``: ids of jobs that a task of this
-    process works at. ``stopping``: of those, the ones being stopped.
+    ``running``: claimed jobs. ``startable``: queued jobs in order, as many as
+    there are free places and ``others``, if there are so many. ``others``:
+    further jobs that observed containers belong to, by id. ``busy``: ids of jobs
+    that a task of this process works at. ``stopping``: of those, the ones being stopped.
     ``timeouts``: seconds an attempt may take, by id of a running job.
     ``starting``: of the busy ones, those on their way into a container,
     but for those called off.
@@ -107,7 +107,7 @@ def plan(snapshot: Snapshot) -> list[Action]:
     if snapshot.containers is None:
         return []
     found = _by_attempt(snapshot.containers)
-    starts = [*_resume(snapshot, found), *_claim(snapshot)]
+    starts = [*_resume(snapshot, found), *_claim(snapshot, found)]
     return [
         *_clear(snapshot, snapshot.containers),
         *_stop(snapshot, found),
@@ -186,9 +186,14 @@ def _is_overdue(job: Job, snapshot: Snapshot) -> bool:
     return snapshot.now.seconds_since(job.started) >= limit
 
 
-def _claim(snapshot: Snapshot) -> Iterator[Claim]:
+def _claim(
+    snapshot: Snapshot, found: Mapping[tuple[str, int], ObservedContainer]
+) -> Iterator[Claim]:
     free = max(0, snapshot.capacity - len(snapshot.running))
-    for job in snapshot.startable[:free]:
+    # What an earlier attempt left may run: it goes before the job begins again.
+    left_over = {job_id for job_id, _ in found}
+    startable = [job for job in snapshot.startable if job.id not in left_over]
+    for job in startable[:free]:
         if job.id not in snapshot.busy:
             yield Claim(job.id, job.attempt)
 

@@ -29,7 +29,10 @@ this from outside.
 The server is killed at every step of a job's path: the table in `tests/e2e/crash_points/steps.py`
 names the steps, and a test fails if a step is missing there
 ([decision 0024](decisions/0024-crash-points-are-calls-through-protocols.md)). `make soak` runs what
-takes long, such as 200 jobs on a server that is killed 50 times at random moments.
+takes long, such as 200 jobs on a server that is killed 50 times at random moments. Most of these
+faults also come in any order, and several at once, to whole servers in a simulated world, which
+checks the same after each step
+([decision 0025](decisions/0025-whole-servers-run-in-a-simulated-world.md)).
 
 | # | fault | expected | seen | tests |
 |---|---|---|---|---|

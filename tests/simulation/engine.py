@@ -78,7 +78,8 @@ class Request:
 class SimulatedEngine(FakeEngine):
     """The engine, which outlives the processes that call it.
 
-    ``armed``: faults that the next calls of a name will meet. ``pending``: calls
+    ``armed``: faults that the next calls of a name will meet; ``disturbed``: the
+    fault that all of them meet for now. ``pending``: calls
     that wait to be released. ``stalled``: streams carry nothing for now.
     ``mute``: containers say nothing when they have been fed, until ``begin_all``.
     ``begun``: the containers whose scripts ran, in the order they did.
@@ -95,6 +96,7 @@ class SimulatedEngine(FakeEngine):
         self._time = time
         self.trace = trace
         self.armed: dict[str, list[Fault]] = {}
+        self.disturbed: dict[str, Fault] = {}
         self.pending: list[Request] = []
         self.stalled = False
         self.mute = False
@@ -163,7 +165,7 @@ class SimulatedEngine(FakeEngine):
         """Take a call through its faults; raises as the contract of executors says."""
         loop = asyncio.get_running_loop()
         faults = self.armed.get(call)
-        fault = faults.pop(0) if faults else None
+        fault = faults.pop(0) if faults else self.disturbed.get(call)
         request = Request(call, name, effect, loop.create_future(), fault)
         loop.call_soon(self._handle, request)
         try:

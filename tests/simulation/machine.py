@@ -167,10 +167,14 @@ class Simulation(RuleBasedStateMachine):
 
     # the engine and its containers
 
-    @rule(call_and_fault=faults, times=st.sampled_from([1, 1, 1, 2, 10, 5000]))
+    @rule(call_and_fault=faults, times=st.sampled_from([1, 1, 1, 2, 10]))
     def next_calls(self, call_and_fault: tuple[str, Fault], times: int) -> None:
         call, fault = call_and_fault
         self.world.engine.armed.setdefault(call, []).extend([fault] * times)
+
+    @rule(call_and_fault=faults, seconds=troubled)
+    def calls_for_a_while(self, call_and_fault: tuple[str, Fault], seconds: float) -> None:
+        self.mishaps.disturb(*call_and_fault, seconds)
 
     @precondition(lambda self: self.world.engine.pending)
     @rule(which=which)

@@ -3,6 +3,7 @@
 import sqlite3
 
 from tests.simulation.containers import SimulatedContainer
+from tests.simulation.engine import Fault
 from tests.simulation.world import World
 
 _DOWN = 0.5
@@ -39,6 +40,11 @@ class Mishaps:
 
     def _start_engine(self) -> None:
         self._world.engine.available = True
+
+    def disturb(self, call: str, fault: Fault, seconds: float) -> None:
+        """Have something befall every call of a name, for a while."""
+        self._world.engine.disturbed[call] = fault
+        self._world.later(seconds, lambda: self._world.engine.disturbed.pop(call, None))
 
     def stall(self, seconds: float) -> None:
         """Have streams carry nothing for a while."""
@@ -114,6 +120,7 @@ class Mishaps:
         """Have nothing go wrong any more, and a server."""
         world, engine = self._world, self._world.engine
         engine.armed.clear()
+        engine.disturbed.clear()
         engine.available = True
         engine.begin_all()
         self._flow()

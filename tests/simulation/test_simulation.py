@@ -33,9 +33,6 @@ EVERYTHING = {*EndReason, "retried", "removed", "log cut", "log resumed"} - {End
 
 
 def test_nothing_is_lost_whatever_happens():
-    """Faults 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 15, 16, 17, 18, 19, 20, 21, 23, 29 and 30,
-    in any order and at once, against a fake engine.
-    """
     Simulation.reached.clear()
     run_state_machine_as_test(Simulation, settings=GATE)
     assert Simulation.reached.keys() >= EVERYTHING

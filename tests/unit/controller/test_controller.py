@@ -548,3 +548,18 @@ async def test_no_container_is_taken_up_when_its_log_says_that_it_failed(world, 
     assert world.engine.containers == {}
     await world.settle(controller)
     assert (await world.job(job)).reason is EndReason.INFRA_ERROR
+
+
+async def test_jobs_whose_containers_are_left_over_keep_no_others_from_their_places(world):
+    first, second, third = [await world.submit() for _ in range(3)]
+    earlier = FakeExecutor(world.engine)
+    for job in (first, second):
+        spec = world.settings.defaults.spec(job.recipe)
+        await earlier.launch(earlier.container_name(job.id, 1), spec)
+    removing = world.engine.hold("remove")
+    controller = world.controller()
+    assert Claim(third.id, 0) in await controller.reconcile()
+    removing.set()
+    await world.settle(controller)
+    ended = [await world.job(job) for job in (first, second, third)]
+    assert [job.success for job in ended] == [True, True, True]

@@ -82,6 +82,19 @@ def test_queued_jobs_are_claimed_in_order_up_to_the_capacity():
     assert plan(snapshot) == [Claim("a", 0), Claim("b", 2)]
 
 
+def test_a_job_begins_again_when_its_last_container_is_gone_and_keeps_nobody_waiting():
+    """That one may have been fed: it would run beside the next."""
+    again = queued(attempt=1)
+    snapshot = Snapshot(
+        now=NOW,
+        startable=(again, queued("b")),
+        others={"a": again},
+        containers=(container(),),
+        capacity=1,
+    )
+    assert plan(snapshot) == [RemoveContainer(name_of("a", 1)), Claim("b", 0)]
+
+
 def test_running_jobs_take_places():
     snapshot = Snapshot(
         now=NOW,
