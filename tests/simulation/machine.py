@@ -108,6 +108,14 @@ class Simulation(RuleBasedStateMachine):
         self._settle(1.0)
 
     @precondition(lambda self: self.world.servers)
+    @rule(kind=kinds, which=which, points=st.integers(40, 160), down=troubled)
+    def kill_server_on_a_jobs_way(self, kind: Kind, which: int, points: int, down: float) -> None:
+        server = self._server(which)
+        self.world.kill(server, points=points, down=down)
+        self.world.submit(server, kind)
+        self._settle(1.0)
+
+    @precondition(lambda self: self.world.servers)
     @rule(kind=kinds, which=which, key=keys, pace=paces)
     def submit(self, kind: Kind, which: int, key: str | None, pace: Pace) -> None:
         self.world.submit(self._server(which), kind, key, pace)

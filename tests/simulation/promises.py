@@ -10,6 +10,9 @@ from tests.simulation.engine import SimulatedEngine
 LEAST_KEPT = 40.0
 """Seconds for which no ended job goes, whatever room is wanting: more than any step takes."""
 
+_WAITED = 10.0
+"""Seconds that a write may wait for others after its time was taken."""
+
 
 @dataclass
 class Promises:
@@ -60,6 +63,12 @@ class Promises:
         elif job.status is not JobStatus.CANCELLED:
             self.wrong.append(f"{job.id} is {job.status} after it was cancelled")
 
+    def to_be_stopped(self, rows: Mapping[str, Job]) -> list[str]:
+        """Return the jobs that go on although a client was told that they are stopped."""
+        return [
+            job_id for job_id in self._stops if job_id in rows and not rows[job_id].status.ended
+        ]
+
     def check(self, rows: Mapping[str, Job]) -> None:
         """Raise ``AssertionError`` if something else is the case."""
         assert not self.wrong, self.wrong
@@ -77,7 +86,7 @@ class Promises:
         known = self._known.get(job_id)
         if known is None or not known.status.ended or not self.jobs_go:
             return False
-        at_most = self.time() - self._not_ended_at.get(job_id, 0.0)
+        at_most = self.time() - self._not_ended_at.get(job_id, 0.0) + _WAITED
         least = LEAST_KEPT if self.disk.was_short else self.keep_for
         return self.only_wall or at_most >= least
 

@@ -182,13 +182,24 @@ class World:
     # what containers do
 
     def finish(self, container: SimulatedContainer, code: int, *, oom_killed: bool = False) -> None:
-        """Have a container's script end with a status, not just when its stream has broken off."""
-        alone = self.loop.time() - container.broken_at
-        if alone < _UNSURE:
-            self.settle(_UNSURE - alone)
+        """Have a container's script end with a status, not just when its stream has broken off.
+
+        Nor while the engine still has to say whether it had ended then: what is
+        said until the server notices is lost (a limit of the product).
+        """
+        while self.loop.time() - container.broken_at < _UNSURE or self._is_asked_about(container):
+            self.settle(_UNSURE)
+        if not container.lives:
+            return
         if container.installs and code == 0:
             container.files = {PREPARED: b""}
         container.end(Cause.ITSELF, code, oom_killed=oom_killed)
+
+    def _is_asked_about(self, container: SimulatedContainer) -> bool:
+        return container.streams_broken > 0 and any(
+            (each.call, each.name) == ("exit_of", container.name) and not each.answer.done()
+            for each in self.engine.pending
+        )
 
     # the end
 
@@ -197,7 +208,8 @@ class World:
 
         Nothing may go wrong any more, and there must be a server.
         """
-        self.settle(Pace.SLOWLY.value)
+        rows = self.settle(Pace.SLOWLY.value)
+        assert self.promises.to_be_stopped(rows) == [], "asked for, and not done"
         deadline = self.loop.time() + _LONGEST_REST
         codes = itertools.cycle([0, 5, 1])
         while any(not job.status.ended for job in self.settle(_TICK).values()):

@@ -22,6 +22,9 @@ from tests.invariants import (
 NOW = FakeClock().now()
 PASSED = Result(reason=EndReason.PASSED, exit_code=0)
 LOG = b"line\n"
+NOT_ENDED = ", ".join(
+    f"{name} = NULL" for name in ("reason", "exit_code", "ended_wall", "ended_uptime", "ended_boot")
+)
 AS_PASSED = Ending(reason="passed", exit_code=0, log=LOG)
 
 
@@ -53,6 +56,18 @@ async def job_id(database):
 def write(database, statement: str) -> None:
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute(statement)
+
+
+def test_ended_jobs_may_go_where_that_is_so(database, job_id):
+    write(database, "DELETE FROM jobs")
+    assert forbidden_moves(database) == [f"job {job_id} went from completed to None"]
+    assert forbidden_moves(database, ended_may_go=True) == []
+
+
+def test_a_job_that_has_not_ended_may_never_go(database, job_id):
+    write(database, f"UPDATE jobs SET status = 'queued', {NOT_ENDED}")
+    write(database, "DELETE FROM jobs")
+    assert f"job {job_id} went from queued to None" in forbidden_moves(database, ended_may_go=True)
 
 
 def test_a_job_that_went_its_way_is_in_order(database, job_id):
