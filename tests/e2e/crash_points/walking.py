@@ -121,6 +121,8 @@ class Walker:
         found = leftovers(self.database, self.server.folder)
         found += [f"container {each.name}" for each in self.engine.containers()]
         found += [f"network {each.name}" for each in self.engine.networks()[1:]]
+        # One that was made twice gives its name to the later.
+        found += [f"snapshot {each.id}" for each in self.engine.snapshots() if not each.tags]
         return found
 
     def check(self, seen: Seen, *, attempt: int, jobs: int) -> None:
