@@ -215,6 +215,7 @@ class World:
         while any(not job.status.ended for job in self.settle(_TICK).values()):
             for container in self.engine.living:
                 if container.begun:
+                    container.say(3)
                     self.finish(container, 0 if container.installs else next(codes))
             self.have_a_server()
             assert self.loop.time() < deadline, f"does not end: {self.invariants.rows()}"
