@@ -39,7 +39,7 @@ _CALLS = (
 )
 
 which = st.integers(0, 5)
-steps_of_a_start = st.integers(25, 90)
+STARTING = range(25, 90)
 """Points from a submission to a running job, a little before that and a little after."""
 lost_feeds = st.sampled_from([None, None, Fault.FAILS_AFTERWARDS])
 words = st.sampled_from([0, 1, 3, 8, 30])
@@ -112,7 +112,9 @@ class Simulation(RuleBasedStateMachine):
         self._settle(1.0)
 
     @precondition(lambda self: self.world.servers)
-    @rule(kind=kinds, which=which, points=steps_of_a_start, down=troubled, fault=lost_feeds)
+    @rule(
+        kind=kinds, which=which, points=st.sampled_from(STARTING), down=troubled, fault=lost_feeds
+    )
     def kill_server_on_a_jobs_way(
         self, kind: Kind, which: int, points: int, down: float, fault: Fault | None
     ) -> None:

@@ -16,13 +16,15 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from ci_common.jobs import EndReason
-from tests.simulation.machine import Simulation
+from tests.simulation.engine import Fault
+from tests.simulation.machine import STARTING, Simulation
+from tests.simulation.submission import Kind
 
 GATE = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=200,
+    max_examples=150,
     stateful_step_count=80,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.generate, Phase.shrink],
@@ -37,6 +39,20 @@ def test_nothing_is_lost_whatever_happens():
     run_state_machine_as_test(Simulation, settings=GATE)
     assert Simulation.reached.keys() >= EVERYTHING
     assert Simulation.reached["step"] > 5000
+
+
+@pytest.mark.parametrize("fault", [None, Fault.FAILS_AFTERWARDS])
+@pytest.mark.parametrize("kind", [Kind.PLAIN, Kind.INSTALLS, Kind.TREE])
+def test_a_server_killed_at_each_point_of_a_start(kind, fault):
+    """Each by itself, also when the answer to the feed is lost: chance does not come to all."""
+    for points in STARTING:
+        run = Simulation()
+        run.begin(keep_for=0.0, cuts_followers=True, kinds=[])
+        try:
+            run.kill_server_on_a_jobs_way(kind, 0, points, 0.0, fault)
+            run.time_passes(11.0)
+        finally:
+            run.teardown()
 
 
 def digest_of_some_runs() -> str:
