@@ -8,7 +8,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import TextIO
+    from typing import BinaryIO, TextIO
 
 _CONTROL = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 _COLOURS = {"green": "32", "red": "31", "yellow": "33", "bold": "1", "dim": "2"}
@@ -71,8 +71,7 @@ class Terminal:
         raw = text.encode("utf-8", "replace") if isinstance(text, str) else text
         self._clear()
         try:
-            sys.stdout.buffer.write(raw)
-            sys.stdout.buffer.flush()
+            _write_all(sys.stdout.buffer, raw)
         except BrokenPipeError as error:
             raise OutputClosed from error
         self._mid_line = not raw.endswith(b"\n")
@@ -126,6 +125,15 @@ def _has(encoding: str, characters: str) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
+
+
+def _write_all(stream: BinaryIO, raw: bytes) -> None:
+    # Unbuffered (PYTHONUNBUFFERED) it is the file itself, which a signal may
+    # interrupt in the middle, and the nudges of ``interrupts`` are signals.
+    rest = memoryview(raw)
+    while rest:
+        rest = rest[stream.write(rest) :]
+    stream.flush()
 
 
 def discard_output() -> None:

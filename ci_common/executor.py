@@ -73,13 +73,16 @@ class ContainerExit:
     """How a container's main process ended.
 
     ``by_itself`` is False when the engine or the machine may have gone down
-    under it: then nothing of this is the job's own doing.
+    under it: then nothing of this is the job's own doing. ``witnessed`` is False
+    when nobody may have seen it happen: then a reader that was attached may have
+    been cut off before it was told all.
     """
 
     exit_code: int
     oom_killed: bool = False
     error: str = ""
     by_itself: bool = True
+    witnessed: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

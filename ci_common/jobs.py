@@ -239,6 +239,10 @@ class JobRepository(Protocol):
         """Let go of everything. Idempotent."""
         ...
 
+    async def restored_as(self) -> str | None:
+        """Return what tells this store from the one it was copied from, None if from none."""
+        ...
+
     async def add(self, new: NewJob) -> tuple[Job, bool]:
         """Store a queued job; return it and whether it is new.
 

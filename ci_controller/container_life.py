@@ -80,7 +80,9 @@ class ContainerLife:
         if pump is not None:
             self._resumption.attached(job)
             ended = await self._pump_to_end(job, pump)
-        ended = ended or await self._follow_to_end(job, log)
+        # An engine that restarts cuts its readers off, and what it did not tell them is in its log.
+        if ended is None or not ended.witnessed:
+            ended = await self._follow_to_end(job, log)
         self._resumption.over(job)
         row = await self.current(job)
         if row.stop_reason is None and self._took_the_engine(job, ended):

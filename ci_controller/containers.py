@@ -191,8 +191,11 @@ class ContainerManager:
     async def wait_exit(self, name: str, *, timeout: float) -> ContainerExit | None:  # noqa: ASYNC109
         """Return how the container ended, waiting at most ``timeout`` seconds for it."""
         ended = await self._exits.end_of(name, timeout=timeout)
-        if ended is not None:
-            return ended
+        if ended is None:
+            ended = await self._ask_for_exit(name, timeout)
+        return ended and replace(ended, witnessed=self._exits.heard_all(name))
+
+    async def _ask_for_exit(self, name: str, timeout: float) -> ContainerExit | None:  # noqa: ASYNC109
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         while (ended := await self.exit_of(name)) is None:

@@ -268,7 +268,7 @@ class JobController:
         self._spawn(self._stops, job.id, f"stop-{job.id}", self._attempts.stop(job, reason))
 
     def _remove(self, name: str) -> None:
-        if name not in self._removals:
+        if name not in self._removals and self._standbys.give_up(name):
             _log.info("removing container %s, which nothing needs", name)
             self._spawn(self._removals, name, f"remove-{name}", self._executor.remove(name))
 

@@ -81,8 +81,8 @@ class ControllerSettings:
     row must be before it is swept. ``adopt_grace``: how long a container found
     after a crash may take to show whether its project had reached it.
     ``stop_grace``: from SIGTERM to SIGKILL. ``exit_grace``: from the end of
-    the output to the end of the container; one that lives on has lost its
-    reader, and is read on from where that was. ``blob_bytes`` and ``blob_age``
+    the output to the end of the container; one that lives on may have lost its
+    reader, and its output is taken up again. ``blob_bytes`` and ``blob_age``
     (seconds) bound the packs that are kept for jobs to come.
     """
 

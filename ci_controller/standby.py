@@ -80,6 +80,7 @@ class StandbyPool:
         self._ready: dict[str, str] = {}
         self._coming: dict[str, tuple[str, asyncio.Task[None]]] = {}
         self._taken: set[str] = set()
+        self._given_up: set[str] = set()
         self._not_before: dict[str, float] = {}
         self._dead: set[str] = set()
         self._deaths: Counter[str] = Counter()
@@ -109,6 +110,7 @@ class StandbyPool:
         self._mourn({name: each.key for name, each in seen.items() if _has_ended(each)})
         # A name that was handed over is not forgotten while an old list may still show it.
         self._taken &= seen.keys()
+        self._given_up &= seen.keys()
 
     async def take(self, name: str, spec: ContainerSpec) -> bool:
         """Give a standby of that spec a job's name; False when there is none to be had.
@@ -146,6 +148,18 @@ class StandbyPool:
             _ = task.cancelled() or task.exception()
 
         task.add_done_callback(over)
+
+    def give_up(self, name: str) -> bool:
+        """Have no job take a container that is to be removed; False when one has it already.
+
+        A plan is carried out while jobs start: what was one too many when it was
+        made may be in use by now. What is no standby can always be removed.
+        """
+        if name in self._taken or name in self._coming:
+            return False
+        self._ready.pop(name, None)
+        self._given_up.add(name)
+        return True
 
     async def drop(self, image: str) -> None:
         """Give up the standbys of an image that is to go. Raises ``EngineError``."""
@@ -202,7 +216,7 @@ class StandbyPool:
         self._dead = set(dead)
 
     def _offer(self, name: str, key: str) -> None:
-        if name not in self._taken and name not in self._coming:
+        if not (name in self._taken or name in self._coming or name in self._given_up):
             self._ready[name] = key
 
     async def _next(self, key: str) -> str | None:

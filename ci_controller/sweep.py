@@ -11,6 +11,7 @@ from ci_common.blobs import Pack
 from ci_common.clock import Clock
 from ci_common.errors import JobNotFound
 from ci_common.jobs import JobRepository
+from ci_common.stash import Stash
 
 _log = logging.getLogger(__name__)
 
@@ -28,16 +29,34 @@ async def sweep(repository: JobRepository, clock: Clock, *, grace: float) -> int
     before = now - timedelta(seconds=grace)
     stash = repository.stash
     removed = await asyncio.to_thread(stash.sweep_uploads, older_than=before)
-    stashed = await asyncio.to_thread(lambda: list(stash.stashed(older_than=now)))
-    old = await asyncio.to_thread(lambda: set(stash.stashed(older_than=before)))
-    for start in range(0, len(stashed), _BATCH):
-        unneeded = await _unneeded(repository, stashed[start : start + _BATCH], old)
-        for job_id in unneeded:
-            await asyncio.to_thread(stash.remove_job, job_id)
-        removed += len(unneeded)
+    # File by file, as a long queue has one for each of its jobs.
+    stashed = iter(stash.stashed(older_than=now))
+    strangers: set[str] = set()
+    while job_ids := await _some(stashed):
+        rows = {job.id: job for job in await repository.get_many(job_ids)}
+        removed += await _remove_stashes(
+            stash, [job_id for job_id, job in rows.items() if job.status.ended]
+        )
+        strangers.update(job_id for job_id in job_ids if job_id not in rows)
+    if strangers:
+        old = await asyncio.to_thread(
+            lambda: strangers.intersection(stash.stashed(older_than=before))
+        )
+        removed += await _remove_stashes(stash, old)
     if removed:
         _log.info("swept %d files that no job needs", removed)
     return removed
+
+
+async def _some(job_ids: Iterator[str]) -> list[str]:
+    """Return the next batch of what is read from a folder; empty at its end."""
+    return await asyncio.to_thread(lambda: list(islice(job_ids, _BATCH)))
+
+
+async def _remove_stashes(stash: Stash, job_ids: Collection[str]) -> int:
+    for job_id in job_ids:
+        await asyncio.to_thread(stash.remove_job, job_id)
+    return len(job_ids)
 
 
 async def sweep_logs(repository: JobRepository, clock: Clock, *, grace: float) -> int:
@@ -49,7 +68,7 @@ async def sweep_logs(repository: JobRepository, clock: Clock, *, grace: float) -
     before = clock.now().wall - timedelta(seconds=grace)
     stored = iter(repository.logs.stored(older_than=before))
     removed = 0
-    while job_ids := await asyncio.to_thread(lambda: list(islice(stored, _BATCH))):
+    while job_ids := await _some(stored):
         known = {job.id for job in await repository.get_many(job_ids)}
         strays = [job_id for job_id in job_ids if job_id not in known]
         for job_id in strays:
@@ -102,10 +121,3 @@ def dispensable(packs: Sequence[Pack], *, budget: int, unused_since: datetime) -
         if pack.superseded or pack.used < unused_since or total > budget:
             total -= pack.size
             yield pack
-
-
-async def _unneeded(
-    repository: JobRepository, job_ids: Sequence[str], old: Collection[str]
-) -> list[str]:
-    rows = {job.id: job for job in await repository.get_many(job_ids)}
-    return [key for key in job_ids if (rows[key].status.ended if key in rows else key in old)]

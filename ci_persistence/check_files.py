@@ -14,6 +14,7 @@ from ci_common.jobs import JobStatus
 from ci_persistence.data_directory import LOG_SUFFIX, PACK_NAME, STASH_SUFFIXES, DataDirectory
 from ci_persistence.disk import files_before, files_in, is_job_file
 from ci_persistence.findings import Finding, Kind
+from ci_persistence.held_files import is_held
 from ci_persistence.space import Reserve
 
 _BATCH = 500
@@ -35,6 +36,8 @@ def check_files(
     """Yield what is wrong with the files of ``data``; ``grace`` is in seconds."""
     before = now - timedelta(seconds=grace)
     for path in files_before(data.uploads, before):
+        if is_held(path):
+            continue
         yield Finding(Kind.UPLOAD_ORPHAN, str(path), "an upload that nobody goes on with")
     yield from _orphans(data.stash, STASH_SUFFIXES, before, connection, Kind.STASH_ORPHAN)
     yield from _orphans(data.logs, (LOG_SUFFIX,), before, connection, Kind.LOG_ORPHAN)
@@ -59,9 +62,9 @@ def _orphans(
             status = statuses.get(path.stem)
             if not any(is_job_file(path.name, suffix) for suffix in suffixes):
                 yield Finding(Kind.UNKNOWN_FILE, str(path), _UNKNOWN)
-            elif status is None:
+            elif status is None and not is_held(path):
                 yield Finding(kind, str(path), "there is no such job")
-            elif kind is Kind.STASH_ORPHAN and status.ended:
+            elif kind is Kind.STASH_ORPHAN and status is not None and status.ended:
                 yield Finding(kind, str(path), "the job has ended and needs it no more")
 
 
@@ -71,7 +74,7 @@ def _orphan_packs(
     for path in files_before(folder, before):
         if not re.fullmatch(PACK_NAME, path.name):
             yield Finding(Kind.UNKNOWN_FILE, str(path), _UNKNOWN)
-        elif not is_known_pack(connection, path):
+        elif not is_known_pack(connection, path) and not is_held(path):
             yield Finding(Kind.PACK_ORPHAN, str(path), "no row knows this pack")
 
 

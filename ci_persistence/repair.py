@@ -18,6 +18,7 @@ from ci_persistence.check import Premises
 from ci_persistence.check_files import OTHERS, is_known_pack
 from ci_persistence.connections import reading, writing
 from ci_persistence.findings import Finding, Kind
+from ci_persistence.held_files import unlink_unless_held
 from ci_persistence.job_rows import moment_columns
 from ci_persistence.logs import FileLogStore
 
@@ -126,11 +127,11 @@ def _delete_pack(premises: Premises, subject: str) -> None:
     with reading(premises.data.database) as connection:
         known = is_known_pack(connection, Path(subject))
     if not known:
-        Path(subject).unlink(missing_ok=True)
+        unlink_unless_held(Path(subject))
 
 
 def _delete_file(_premises: Premises, subject: str) -> None:
-    Path(subject).unlink(missing_ok=True)
+    unlink_unless_held(Path(subject))
 
 
 def _write_log(premises: Premises, job_id: str) -> None:

@@ -8,14 +8,12 @@ locked, with a lock that ends with the process: no sweep of any process takes a
 file whose row is still to come, however old the file is or seems.
 """
 
-import fcntl
 import hashlib
 import io
 import os
 import re
-import tempfile
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from ci_persistence.disk import (
     is_disk_full,
     job_file,
 )
+from ci_persistence.held_files import is_held, new_held_file, unlink_unless_held
 
 DEFAULT_MAX_UPLOAD_BYTES = 512 * 1024 * 1024
 """Bytes of the largest zip accepted."""
@@ -160,7 +159,7 @@ class FileStash:
         try:
             ensure_folder(self._tmp_folder)
             ensure_folder(self._stash_folder)
-            file, path = _new_locked_file(self._tmp_folder)
+            file, path = new_held_file(self._tmp_folder, prefix="upload-", suffix=ZIP_SUFFIX)
         except OSError as error:
             if is_disk_full(error):
                 raise _no_room() from error
@@ -185,7 +184,7 @@ class FileStash:
     def stashed(self, *, older_than: datetime) -> Iterable[str]:
         """Yield the job ids of zips and trees let go of and written before ``older_than``."""
         for path in files_before(self._stash_folder, older_than):
-            if path.suffix in STASH_SUFFIXES and not _is_held(path):
+            if path.suffix in STASH_SUFFIXES and not is_held(path):
                 yield path.stem
 
     def lost_packs(self, packs: Collection[int]) -> Collection[int]:
@@ -196,7 +195,7 @@ class FileStash:
         """Return the packs whose files were let go of and written before ``older_than``."""
         found = files_before(self.packs_folder, older_than)
         packs = [path for path in found if _PACK.fullmatch(path.name)]
-        return {int(path.stem, 16) for path in packs if not _is_held(path)}
+        return {int(path.stem, 16) for path in packs if not is_held(path)}
 
     def remove_pack(self, pack: int) -> None:
         """Delete the file of a pack. Succeeds when it is gone."""
@@ -204,41 +203,7 @@ class FileStash:
 
     def sweep_uploads(self, *, older_than: datetime) -> int:
         """Delete temporary files let go of and last written before ``older_than``; count them."""
-        return sum(_unlink_unless_held(path) for path in files_before(self._tmp_folder, older_than))
-
-
-def _new_locked_file(folder: Path) -> tuple[io.FileIO, Path]:
-    while True:
-        fd, name = tempfile.mkstemp(dir=folder, prefix="upload-", suffix=ZIP_SUFFIX)
-        file = io.FileIO(fd, "wb")
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        if os.fstat(fd).st_nlink:
-            return file, Path(name)
-        file.close()  # a sweep had it before it was locked
-
-
-def _is_held(path: Path) -> bool:
-    """Return whether an upload of any process holds the file."""
-    with suppress(FileNotFoundError), path.open("rb", buffering=0) as file:
-        return not _lock(file)
-    return False
-
-
-def _unlink_unless_held(path: Path) -> bool:
-    """Delete the file if no upload holds it; return whether that was done."""
-    with suppress(FileNotFoundError), path.open("rb", buffering=0) as file:
-        if _lock(file):
-            path.unlink()
-            return True
-    return False
-
-
-def _lock(file: io.FileIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        return sum(unlink_unless_held(path) for path in files_before(self._tmp_folder, older_than))
 
 
 def _no_room() -> StorageFull:

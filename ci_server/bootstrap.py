@@ -92,7 +92,7 @@ async def _open(repository: JobRepository) -> None:
         await repository.initialize()
 
 
-async def _in_own_namespace(settings: Settings, repository: SQLiteJobRepository) -> Settings:
+async def _in_own_namespace(settings: Settings, repository: JobRepository) -> Settings:
     """Return settings whose containers are not those of the server that we are a copy of."""
     token = await repository.restored_as()
     if token is None:

@@ -123,8 +123,8 @@ class Settings(BaseSettings):
     keep_at_least: PauseSeconds = 3600.0
     """Seconds in which an ended job is not removed for want of room, whatever happens."""
 
-    min_free_bytes: Bytes = 512 * 1024**2
-    """Bytes of disk that stay free: below, nothing is taken in. Before that, old jobs go."""
+    min_free_bytes: Room = 512 * 1024**2
+    """Bytes that stay free: below, nothing is taken in. Before that, old jobs go. 0: none."""
 
     reserve_bytes: Room = 32 * 1024**2
     """Bytes set aside and given up on a full disk, so that clearing up works; 0 for none."""

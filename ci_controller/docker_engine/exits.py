@@ -53,6 +53,8 @@ class ExitWatch:
         self._ends: dict[str, asyncio.Future[_End]] = {}
         self._unsure: set[str] = set()
         """Ids of containers whose end is not known from their death alone."""
+        self._missed: set[str] = set()
+        """Ids of containers in whose time the engine was not heard for a while."""
 
     def begin(self) -> None:
         """Listen, unless it does so already. Returns at once; idempotent."""
@@ -67,6 +69,7 @@ class ExitWatch:
         self._ends[container_id] = asyncio.get_running_loop().create_future()
         if not self._hears:
             self._unsure.add(container_id)
+            self._missed.add(container_id)
 
     async def end_of(self, name: str, *, timeout: float) -> _End:  # noqa: ASYNC109
         """Return how a container ended, waiting a moment for it; None if it must be asked."""
@@ -77,11 +80,17 @@ class ExitWatch:
         await asyncio.wait({end}, timeout=min(timeout, _PATIENCE))
         return end.result() if end.done() else None
 
+    def heard_all(self, name: str) -> bool:
+        """Return whether the engine was heard without a break since a container is watched."""
+        container_id = self._ids.get(name)
+        return container_id is not None and container_id not in self._missed
+
     def forget(self, name: str) -> None:
         """Watch a container no more. Succeeds on what is not watched."""
         container_id = self._ids.pop(name, None)
         if container_id is not None:
             self._unsure.discard(container_id)
+            self._missed.discard(container_id)
             _settle(self._ends.pop(container_id), None)
 
     async def close(self) -> None:
@@ -114,6 +123,7 @@ class ExitWatch:
             self._hears = False
             # A memory may fill before anybody listens again.
             self._unsure |= self._ends.keys()
+            self._missed |= self._ends.keys()
             await pump.close()
 
     def _note(self, event: Mapping[str, Any]) -> None:

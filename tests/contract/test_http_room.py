@@ -5,6 +5,7 @@ import pytest
 
 from ci_common.errors import JobNotFound
 from tests.contract.http_harness import PROJECT, passing, running_server, text_of
+from tests.fakes.manifests import SCOPE, manifest_of, pack
 from tests.fakes.space import FakeSpace
 from tests.fakes.zips import honest_zip
 
@@ -172,3 +173,18 @@ def test_an_ordinary_submission_is_taken(tmp_path):
     with running_server(tmp_path, passing, min_free_bytes="1m") as server:
         answer = server.post("/submit-async", honest_zip({"a.py": b"pass\n"}))
         assert answer.status_code == 200
+
+
+def test_a_manifest_is_refused_as_a_zip_is_and_what_came_with_it_goes(idle, space):
+    files = {"test_it.py": b"def test(): pass\n"}
+    form = {
+        "manifest": (None, manifest_of(files)),
+        "file": ("project.zip", pack(*files.values()), "application/zip"),
+    }
+    answers = iter([None, "others were faster"])
+    space.shortage = lambda _wanted=0: next(answers)
+    answer = httpx2.post(
+        f"{idle.url}/submit-async", files=form, headers={"CI-Scope": SCOPE}, timeout=30
+    )
+    assert (answer.status_code, answer.json()["code"]) == (507, "storage_full")
+    assert idle.left_on_disk() == []

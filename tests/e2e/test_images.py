@@ -84,7 +84,7 @@ def test_an_image_without_a_shell(images, server, engine, project):
     """Fault 39."""
     detail = infra_error(server, project, images.imported("no-shell"))
     assert "exec sh failed" in detail
-    assert "must have `sh` and `tar`" in detail
+    assert "must have `sh`, `head` and `tar`" in detail
     eventually(lambda: not engine.containers(), what="nothing is left of it")
 
 

@@ -2,10 +2,11 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.memory import Meter, measured_ci, peak_in
 
 pytestmark = pytest.mark.docker
 
@@ -25,38 +26,17 @@ RAW = b"a\xffb\0c\r 10%\r100%\r\n\xc3(\xe2\x82\xac\xf0\x9f\x98\x80 end\x1b[31m\n
 SHOWN = "a\ufffdb\0c\r 10%\r100%\r\n\ufffd(€😀 end\x1b[31m\n"
 
 
-MEASURED = """
-import sys
-from pathlib import Path
-from ci_client.cli import main
-status = Path(sys.argv.pop(1))
-try:
-    main()
-finally:
-    status.write_text(Path("/proc/self/status").read_text())
-"""
-"""``ci`` that tells how it was in the end: what the kernel reports of a child counts its parent."""
-
-
-def peak_in(status: Path) -> int:
-    """Return the most bytes a process has had in memory."""
-    for line in status.read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError(f"no peak in {status}")
-
-
 def peak_of_ci(server, output: Path, *arguments: str) -> int:
     """Run ``ci`` to its end with its output in a file; return its peak in bytes."""
     status = output.with_suffix(".status")
-    command = [sys.executable, "-c", MEASURED, str(status), *arguments]
+    command = measured_ci(status, *arguments)
     with output.open("wb") as file:
         subprocess.run(command, env=server.environment(), stdout=file, timeout=120, check=True)
     return peak_in(status)
 
 
 def peak_of_server(server) -> int:
-    return peak_in(Path(f"/proc/{server.process.pid}/status"))
+    return Meter(server.process.pid).peak
 
 
 def is_the_line(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 import tarfile
 
 import pytest
@@ -144,9 +145,18 @@ def test_a_server_that_ends_during_the_installation(server, engine, installing, 
     assert len(engine.snapshots()) == 1
 
 
-def test_a_time_limit_holds_for_the_installation(server, engine, installing, settled):
-    # An address in a network for documentation: nothing there ever answers.
-    made = installing("waits @ http://192.0.2.1/waits-1.tar.gz\n", timeout="3s")
+@pytest.fixture
+def silent_address(engine):
+    """An address that containers can connect to, where nobody ever says anything."""
+    bridge = engine.client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
+    with socket.create_server((bridge, 0)) as listening:
+        yield f"{bridge}:{listening.getsockname()[1]}"
+
+
+def test_a_time_limit_holds_for_the_installation(
+    server, engine, installing, settled, silent_address
+):
+    made = installing(f"waits @ http://{silent_address}/waits-1.tar.gz\n", timeout="3s")
     job_id = settled(made, reason="timed_out")
     assert "time limit of 3 s" in server.text(job_id).splitlines()[-1]
     assert engine.snapshots() == []

@@ -104,6 +104,7 @@ def test_replay_after_the_container_is_gone(server, engine, project):
 def test_a_queued_job_streams_its_position_and_then_its_log(servers, engine, namespace, waiting):
     server = servers(namespace, executor="docker", max_running="1").start()
     first, second, third = (server.submit(waiting()) for _ in range(3))
+    server.until_log(first, "started")  # a server that has just begun looks at the engine first
     positions = []
     for _, event in server.events(f"/jobs/{third}/stream"):
         if event["type"] == "status" and event["status"] == "queued":

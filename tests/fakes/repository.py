@@ -78,6 +78,9 @@ class InMemoryJobRepository:
     async def close(self) -> None:
         """Nothing to let go of."""
 
+    async def restored_as(self) -> str | None:
+        return None
+
     async def add(self, new: NewJob) -> tuple[Job, bool]:
         if new.idempotency_key in self._keys:
             fingerprint, job_id = self._keys[new.idempotency_key]

@@ -147,6 +147,7 @@ class SimulatedEngine(FakeEngine):
     def break_streams_of_all(self) -> None:
         for container in self.history:
             container.break_streams()
+            container.unwatched = True
 
     def drop_calls(self) -> None:
         """Fail all calls that wait, as an engine does that goes down."""

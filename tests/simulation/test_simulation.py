@@ -29,16 +29,60 @@ GATE = settings(
     suppress_health_check=list(HealthCheck),
     phases=[Phase.generate, Phase.shrink],
 )
+LONG = settings(GATE, derandomize=False, max_examples=1500, stateful_step_count=150)
 
 EVERYTHING = {*EndReason, "retried", "removed", "log cut", "log resumed"}
 """What has to happen in so many runs, or they show nothing."""
 
 
-def test_nothing_is_lost_whatever_happens():
-    Simulation.reached.clear()
+def in_a_process_of_its_own(call: str, *, hash_seed: str = "0") -> str:
+    """Call a function of this module; return what it printed.
+
+    Hypothesis draws from the constants of the modules that are loaded, so only
+    in a new process do the same runs come each time.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", f"from {__name__} import *; {call}"],
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def run_for_the_gate() -> None:
+    """Run the same thousands of steps."""
     run_state_machine_as_test(Simulation, settings=GATE)
-    assert Simulation.reached.keys() >= EVERYTHING
-    assert Simulation.reached["step"] > 5000
+    missing = EVERYTHING - Simulation.reached.keys()
+    assert not missing, f"never happened: {missing}"
+    assert Simulation.reached["step"] > 5000, Simulation.reached
+
+
+def run_for_long(chosen: int) -> None:
+    """Run many more, which the seed decides; print what happened in them."""
+    run_state_machine_as_test(seed(chosen)(Simulation), settings=LONG)
+    print(", ".join(f"{what}: {count}" for what, count in sorted(Simulation.reached.items())))
+
+
+def print_digest_of_some_runs() -> None:
+    """Print what became of a few runs, every act of theirs, as one hash."""
+    digest = hashlib.sha256()
+
+    class Recorded(Simulation):
+        def teardown(self) -> None:
+            super().teardown()
+            digest.update("\n".join(self.world.trace).encode())
+
+    few = settings(GATE, derandomize=False, max_examples=6, phases=[Phase.generate])
+    run_state_machine_as_test(seed(20260101)(Recorded), settings=few)
+    print(digest.hexdigest())
+
+
+def test_nothing_is_lost_whatever_happens():
+    in_a_process_of_its_own("run_for_the_gate()")
 
 
 @pytest.mark.parametrize("fault", [None, Fault.FAILS_AFTERWARDS])
@@ -55,29 +99,11 @@ def test_a_server_killed_at_each_point_of_a_start(kind, fault):
             run.teardown()
 
 
-def digest_of_some_runs() -> str:
-    """Return what became of a few runs, every act of theirs, as one hash."""
-    digest = hashlib.sha256()
-
-    class Recorded(Simulation):
-        def teardown(self) -> None:
-            super().teardown()
-            digest.update("\n".join(self.world.trace).encode())
-
-    few = settings(GATE, derandomize=False, max_examples=6, phases=[Phase.generate])
-    run_state_machine_as_test(seed(20260101)(Recorded), settings=few)
-    return digest.hexdigest()
-
-
-@pytest.mark.parametrize("hash_seed", ["1", "2"])
-def test_a_seed_replays_exactly(hash_seed):
-    """In another process too, whose sets have other orders."""
-    told = subprocess.run(
-        [sys.executable, "-c", f"from {__name__} import *; print(digest_of_some_runs())"],
-        env={**os.environ, "PYTHONHASHSEED": hash_seed},
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=True,
+def test_a_seed_replays_exactly():
+    """In another process, whose sets have other orders."""
+    one, other = (
+        in_a_process_of_its_own("print_digest_of_some_runs()", hash_seed=hash_seed)
+        for hash_seed in ("1", "2")
     )
-    assert told.stdout.strip() == digest_of_some_runs()
+    assert len(one.strip()) == hashlib.sha256().digest_size * 2
+    assert one == other

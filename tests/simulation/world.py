@@ -182,12 +182,15 @@ class World:
     # what containers do
 
     def finish(self, container: SimulatedContainer, code: int, *, oom_killed: bool = False) -> None:
-        """Have a container's script end with a status, not just when its stream has broken off.
+        """Have a container's script end with a status.
 
-        Nor while the engine still has to say whether it had ended then: what is
-        said until the server notices is lost (a limit of the product).
+        Not just when its stream has broken off by itself, nor while the engine
+        still has to say whether it had ended then: what is said until the
+        server notices is lost (a limit of the product).
         """
-        while self.loop.time() - container.broken_at < _UNSURE or self._is_asked_about(container):
+        while not container.unwatched and (
+            self.loop.time() - container.broken_at < _UNSURE or self._is_asked_about(container)
+        ):
             self.settle(_UNSURE)
         if not container.lives:
             return

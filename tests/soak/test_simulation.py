@@ -4,11 +4,8 @@ import os
 import random
 
 import pytest
-from hypothesis import seed, settings
-from hypothesis.stateful import run_state_machine_as_test
 
-from tests.simulation.machine import Simulation
-from tests.simulation.test_simulation import GATE
+from tests.simulation.test_simulation import in_a_process_of_its_own
 
 SEED = "SIMULATION_SEED"
 
@@ -17,7 +14,4 @@ SEED = "SIMULATION_SEED"
 def test_nothing_is_lost_whatever_happens():
     chosen = int(os.environ.get(SEED) or random.SystemRandom().randrange(10**9))
     print(f"{SEED}={chosen} repeats this run")
-    long = settings(GATE, derandomize=False, max_examples=1500, stateful_step_count=150)
-    Simulation.reached.clear()
-    run_state_machine_as_test(seed(chosen)(Simulation), settings=long)
-    print(", ".join(f"{what}: {count}" for what, count in sorted(Simulation.reached.items())))
+    print(in_a_process_of_its_own(f"run_for_long({chosen})"))

@@ -7,6 +7,7 @@ import socketserver
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
@@ -257,19 +258,19 @@ async def test_while_nobody_listens_it_is_asked(manager, engine, broken: Callabl
     broken(engine)
     await until(manager._exits._listening.done)
     manager._exits.watch("x_ci-next-1", "next")
-    expected = engine.ended(2)
+    expected = replace(engine.ended(2), witnessed=False)
     for name in (NAME, "x_ci-next-1"):
         assert await manager.wait_exit(name, timeout=DEADLINE) == expected
 
 
 async def test_who_was_not_listened_to_all_the_time_is_asked(manager, engine):
-    """Its memory may have been full in between."""
+    """Its memory may have been full in between, and its reader been cut off."""
     await listening(manager, engine)
     engine.break_off()
     await until(manager._exits._listening.done)
     manager._exits.watch("x_ci-next-1", "next")
     await until(lambda: engine.listeners and manager._exits._hears)
-    expected = engine.ended(0, oom_killed=True)
+    expected = replace(engine.ended(0, oom_killed=True), witnessed=False)
     for name, container_id in ((NAME, ID), ("x_ci-next-1", "next")):
         engine.say("die", container_id, exitCode="0")
         await heard(manager, container_id)
@@ -300,8 +301,9 @@ async def test_a_removed_container_is_forgotten(manager, engine):
     await asyncio.sleep(0)
     await manager.remove(NAME)
     assert await waiting is None
-    kept = (manager._exits._ids, manager._exits._ends, manager._exits._unsure)
-    assert kept == ({}, {}, set())
+    exits_ = manager._exits
+    kept = (exits_._ids, exits_._ends, exits_._unsure, exits_._missed)
+    assert kept == ({}, {}, set(), set())
 
 
 async def test_closing_leaves_no_thread(manager, engine):
@@ -311,5 +313,5 @@ async def test_closing_leaves_no_thread(manager, engine):
     engine.ended(0)
     await manager.close()
     await manager.close()
-    assert await waiting == ContainerExit(exit_code=0)
+    assert await waiting == ContainerExit(exit_code=0, witnessed=False)
     assert not any("engine events" in thread.name for thread in threading.enumerate())

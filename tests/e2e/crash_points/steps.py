@@ -82,6 +82,7 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
         "space": READS,
         "initialize": (_at("plain"),),
         "close": _ENDS,
+        "restored_as": READS,
         "add": (_at("plain", 3), _at("tree", 3)),
         "get": READS,
         "find": READS,

@@ -41,10 +41,18 @@ def own_engine(folder, namespace):
 
 @pytest.fixture
 def server_on(own_engine, servers, namespace):
-    """Make servers on the test's own engine. They end before it does."""
+    """Make servers on the test's own engine, without marks that keep disks from filling up.
+
+    They end before it does.
+    """
 
     def make(**settings: str):
-        given = {"standby_size": "0", "reconcile_interval": "0.2"} | settings
+        given = {
+            "standby_size": "0",
+            "reconcile_interval": "0.2",
+            "min_free_bytes": "0",
+            "reserve_bytes": "0",
+        } | settings
         server = servers(namespace, executor="docker", **given)
         server.settings |= own_engine.settings
         return server

@@ -52,6 +52,27 @@ def test_durations(seconds: float, expected: str) -> None:
     assert duration(seconds) == expected
 
 
+def test_all_is_written_where_a_signal_cuts_a_write_short(monkeypatch) -> None:
+    """With PYTHONUNBUFFERED nobody else makes up for it."""
+
+    class Interrupted(io.RawIOBase):
+        written = b""
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: bytes) -> int:
+            self.written += bytes(data[:3])
+            return min(3, len(data))
+
+    pipe = Interrupted()
+    unbuffered = io.TextIOWrapper(pipe, write_through=True)
+    monkeypatch.setattr(sys, "stdout", unbuffered)
+    Terminal(colour=False).data(b"every byte of it\n")
+    assert pipe.written == b"every byte of it\n"
+    unbuffered.detach()
+
+
 def test_counts_and_names() -> None:
     assert count(1, "file") == "1 file"
     assert count(12345, "file") == "12,345 files"

@@ -319,6 +319,22 @@ async def test_a_stream_that_breaks_off_is_taken_up_again(world):
     assert (await world.job(job)).success is True
 
 
+async def test_what_a_reader_that_was_cut_off_missed_is_read_from_the_record(world):
+    """Fault 13: the engine restarts, and the container ends before anybody looks again."""
+    job = await world.submit()
+    controller = world.controller()
+    await begun(world, job, controller)
+    looks = world.engine.hold("wait_exit")
+    world.container(job).break_streams()
+    await world.engine.called("wait_exit")
+    world.container(job).write(b"the last words\n")
+    world.container(job).exit(0, witnessed=False)
+    looks.set()
+    await world.settle(controller)
+    assert world.log(job) == b"running\nthe last words\n"
+    assert (await world.job(job)).success is True
+
+
 async def test_a_stream_that_broke_off_is_missed_for_a_second_at_most(world, monkeypatch):
     """Else a job that ends before that is noticed would lack the end of its log."""
     world.settings = replace(world.settings, exit_grace=ControllerSettings().exit_grace)

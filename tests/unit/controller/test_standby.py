@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from ci_common.executor import ContainerSpec
 from ci_common.jobs import EndReason
 from ci_common.recipe import Recipe
 from ci_common.signals import QUEUE
-from ci_controller.plan import FillStandby
-from ci_controller.standby import StandbySettings
-from tests.fakes.executor import print_and_wait
+from ci_controller.plan import FillStandby, RemoveContainer
+from ci_controller.standby import StandbyPool, StandbySettings
+from tests.fakes.executor import FakeExecutor, print_and_wait
 
 IMAGE = Recipe(image="another:1")
+SPEC = ContainerSpec(image="i", memory=1, cpus=1, pids=1, network="none", log_limit=1)
 
 
 @pytest.fixture
@@ -201,6 +203,43 @@ async def test_a_dead_controllers_standby_is_taken_over(warm):
     await warm.settle(second)
     assert ("take_standby", left[0]) in warm.engine.calls
     assert (await warm.job(job)).reason is EndReason.PASSED
+
+
+async def test_no_job_takes_one_that_is_being_removed(warm):
+    """The engine removes what bears the name when it is asked, whatever it is called then."""
+    controller = warm.controller()
+    await warm.settle(controller)
+    (one,) = standbys(warm)
+    spec = warm.engine.containers[one].spec
+    await FakeExecutor(warm.engine).launch("ci-standby-too-many", spec)
+    removing = warm.engine.hold("remove")
+    (removal,) = await controller.reconcile()
+    assert isinstance(removal, RemoveContainer)
+    jobs = [await warm.submit() for _ in range(2)]
+    await controller.reconcile()
+
+    async def fed() -> bool:
+        return [call for call, _ in warm.engine.calls].count("feed") == len(jobs)
+
+    await warm.until(fed)
+    assert ("take_standby", removal.name) not in warm.engine.calls
+    removing.set()
+    await warm.settle(controller)
+    assert [(await warm.job(job)).faults for job in jobs] == [0, 0]
+
+
+async def test_one_that_a_job_has_taken_meanwhile_is_not_removed(warm):
+    """A plan is carried out while jobs start."""
+    pool = StandbyPool(FakeExecutor(warm.engine), StandbySettings(size=1), SPEC, warm.clock)
+    pool.fill(SPEC.key)
+    await pool.settled()
+    (name,) = pool.ready
+    taking = warm.engine.hold("take_standby")
+    taken = asyncio.create_task(pool.take("ci-job-1", SPEC))
+    await warm.engine.called("take_standby")
+    assert pool.give_up(name) is False
+    taking.set()
+    assert await taken is True
 
 
 async def test_an_ending_controller_leaves_none(warm):

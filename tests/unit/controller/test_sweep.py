@@ -160,6 +160,39 @@ async def test_the_stash_of_a_job_that_has_ended_needs_no_while(repository):
     assert left == {jobs[1].id, "550e8400-e29b-41d4-a716-446655440000"}
 
 
+async def test_of_a_long_queue_only_some_names_are_held_at_once(repository, monkeypatch):
+    """Fault 31. The stash has a file for each job that waits."""
+    batch, queued = 10, 35
+    monkeypatch.setattr("ci_controller.sweep._BATCH", batch)
+    for _ in range(queued):
+        job, _ = await repository.add(new_job())
+        tree = repository.stash.keep_tree(job.id, b"")
+        tree.discard()
+        os.utime(tree.path, (NOW.timestamp() - 61,) * 2)
+    look, stashed, get_many = (
+        {"ahead": 0, "asked": 0},
+        repository.stash.stashed,
+        repository.get_many,
+    )
+
+    def names(**moment):
+        for name in stashed(**moment):
+            look["ahead"] += 1
+            yield name
+
+    async def rows(job_ids):
+        assert look["ahead"] <= batch
+        look["ahead"] = 0
+        look["asked"] += len(job_ids)
+        return await get_many(job_ids)
+
+    monkeypatch.setattr(repository.stash, "stashed", names)
+    monkeypatch.setattr(repository, "get_many", rows)
+    assert await sweep(repository, CLOCK, grace=60) == 0
+    assert look == {"ahead": 0, "asked": queued}
+    assert len(list(stashed(older_than=NOW.replace(year=2100)))) == queued
+
+
 async def test_a_file_of_another_kind_among_the_packs_is_left_alone(repository):
     await stored(repository, 1)
     (repository.stash.packs_folder / "notes.txt").write_text("mine")

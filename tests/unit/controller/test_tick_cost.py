@@ -58,14 +58,15 @@ async def cost_of_a_look(repository: SQLiteJobRepository) -> tuple[list[str], in
 
 
 async def test_a_long_queue_costs_a_tick_nothing(repository):
-    for _ in range(2 * PLACES):
+    """Fault 31. Statements, SQLite's steps and so the rows it reads, and the engine's calls."""
+    for _ in range(10):
         await repository.add(new_job())
     with_few, steps_with_few, calls = await cost_of_a_look(repository)
-    lengthen_the_queue(repository, 500)
-    assert (await repository.count()).queued > 4_000
-    with_many, steps_with_many, _ = await cost_of_a_look(repository)
+    lengthen_the_queue(repository, 999)
+    assert (await repository.count()).queued == 10_000
+    with_many, steps_with_many, calls_with_many = await cost_of_a_look(repository)
     assert len(with_few) == 2, with_few
-    assert calls == ["observe"]
+    assert calls == calls_with_many == ["observe"]
     assert with_many == with_few
     assert steps_with_many == steps_with_few
 

@@ -510,3 +510,17 @@ async def test_a_pack_that_no_row_knows_is_found_and_deleted(data, premises):
     assert repair(premises, found, alone=False) is None
     assert data.paths.pack_file(7).exists()
     assert not stray.exists()
+
+
+async def test_what_is_still_coming_in_is_nobodys_fault_however_old_it_seems(data, premises):
+    """As an upload that has stood still for long, or one whose clock was set."""
+    stash = data.repository.stash
+    upload, pack = stash.new_upload(), stash.new_upload()
+    pack.commit_pack(9)
+    tree = stash.keep_tree(str(uuid.uuid4()), b"a tree")
+    for each in (upload, pack, tree):
+        os.utime(each.path, (0, 0))
+    assert looked(premises) == []
+    for each in (upload, pack, tree):
+        each.discard()
+    assert [finding.kind for finding in looked(premises)] == [Kind.STASH_ORPHAN, Kind.PACK_ORPHAN]

@@ -266,3 +266,32 @@ async def test_how_many_would_expire_at_once(jobs, source, target):
     assert ended_before(target.paths, now) == 0
     target.clock.advance(10)
     assert ended_before(target.paths, target.clock.now()) == 1
+
+
+async def test_a_manifests_job_finds_its_files_beside_it_again(data, source, target):
+    job = await data.queued_tree(7)
+    back_up(data.paths, source, data.clock)
+    restore(source, target.paths, target.clock)
+    await target.open()
+    restored = await target.job(job)
+    assert restored.zip_path == str(target.paths.stash / f"{job.id}.tree")
+    assert (target.paths.packs / f"{7:016x}.zip").read_bytes() == b"a pack"
+    (pack,) = await target.repository.blobs.packs()
+    assert (pack.id, pack.held) == (7, True)
+
+
+async def test_a_damaged_pack_is_refused(data, source, target):
+    await data.queued_tree(7)
+    back_up(data.paths, source, data.clock)
+    (source / "packs" / f"{7:016x}.zip").write_bytes(b"a pact")
+    with pytest.raises(BackupUnusable, match="packs/"):
+        restore(source, target.paths, target.clock)
+    assert nothing_at(target)
+
+
+async def test_the_former_servers_images_are_forgotten(data, source, target):
+    await data.repository.snapshots.made("its key", now=data.clock.now().wall)
+    back_up(data.paths, source, data.clock)
+    restore(source, target.paths, target.clock)
+    await target.open()
+    assert await target.repository.snapshots.all() == []

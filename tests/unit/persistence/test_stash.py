@@ -178,7 +178,7 @@ def test_a_full_disk_at_the_beginning_is_said(stash, monkeypatch):
     def no_room(**_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ci_persistence.stash.tempfile.mkstemp", no_room)
+    monkeypatch.setattr("ci_persistence.held_files.tempfile.mkstemp", no_room)
     with pytest.raises(StorageFull):
         stash.new_upload()
 
@@ -284,7 +284,7 @@ def test_an_upload_whose_file_a_sweep_took_before_it_was_locked_has_another(
             assert stash.sweep_uploads(older_than=FAR) == 1
         return fd, name
 
-    monkeypatch.setattr("ci_persistence.stash.tempfile.mkstemp", mkstemp)
+    monkeypatch.setattr("ci_persistence.held_files.tempfile.mkstemp", mkstemp)
     upload = stash.new_upload()
     assert upload.path not in taken
     assert Path(upload.commit(JOB)).exists()
