@@ -25,6 +25,7 @@ class SimulatedContainer(FakeContainer):
     """Writes text that is its own; ``number`` tells containers apart whatever they are called.
 
     ``output`` is what its readers are to have in the end. ``ended_at`` is on the loop's clock.
+    ``unwatched``: whether the engine was away in its time, and all who listen to it cut off.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class SimulatedContainer(FakeContainer):
         self.begun = False
         self.installs = False
         self.hides_its_end = False
+        self.unwatched = False
         self.ended_at = math.inf
         self._text = b""
         self._forgotten: list[tuple[int, int]] = []

@@ -20,6 +20,10 @@ CALL_DEADLINE = 30.0
 """Seconds after which a call of the engine gives up."""
 
 
+_OF_NO_JOB = frozenset({"open", "observe", "ping", "all", "snapshots"})
+"""Calls whose failure is no fault of any attempt."""
+
+
 class Fault(StrEnum):
     """What befalls one call: before or after it has its effect, or instead of it."""
 
@@ -143,19 +147,20 @@ class SimulatedEngine(FakeEngine):
     def break_streams_of_all(self) -> None:
         for container in self.history:
             container.break_streams()
+            container.unwatched = True
 
     def drop_calls(self) -> None:
         """Fail all calls that wait, as an engine does that goes down."""
         pending, self.pending = self.pending, []
         for request in pending:
-            self._blame(request.name)
+            self._blame(request.name, request.call)
             request.fail(EngineUnavailable("The engine went away."))
 
     def release(self, request: Request) -> None:
         """Let a call that waits go on."""
         self.pending.remove(request)
         if request.answer.done() and not request.done:
-            self._blame(request.name)  # nobody counts with it any more
+            self._blame(request.name, request.call)  # nobody counts with it any more
         request.perform()
         request.reply()
 
@@ -172,7 +177,7 @@ class SimulatedEngine(FakeEngine):
             async with asyncio.timeout(CALL_DEADLINE):
                 return await request.answer
         except TimeoutError:
-            self._blame(name)
+            self._blame(name, call)
             raise EngineUnavailable(f"{call} took more than {CALL_DEADLINE:g} s") from None
 
     def _handle(self, request: Request) -> None:
@@ -188,20 +193,20 @@ class SimulatedEngine(FakeEngine):
                 request.perform()
                 self.pending.append(request)
             case Fault.FAILS:
-                self._blame(request.name)
+                self._blame(request.name, request.call)
                 request.fail(EngineUnavailable("The engine does not answer."))
             case Fault.FAILS_AFTERWARDS:
-                self._blame(request.name)
+                self._blame(request.name, request.call)
                 request.perform()
                 request.fail(EngineUnavailable("The engine's answer was lost."))
             case Fault.IS_REFUSED:
-                self._blame(request.name)
+                self._blame(request.name, request.call)
                 request.fail(ContainerFailed("The engine refuses."))
 
     async def enter(self, call: str, name: str = "") -> None:
         """Be there, or not. Never waits: that is what ``serve`` is for."""
         if not self.available:
-            self._blame(name)
+            self._blame(name, call)
             raise EngineUnavailable("The engine does not answer.")
 
     def make(self, name: str, namespace: str, spec: ContainerSpec) -> SimulatedContainer:
@@ -232,6 +237,8 @@ class SimulatedEngine(FakeEngine):
             elif other.fed_for[0] == job_id and other in self.living:
                 self.wrong.append(f"{container.name} began beside {other.name}")
 
-    def _blame(self, name: str) -> None:
+    def _blame(self, name: str, call: str = "") -> None:
+        if call in _OF_NO_JOB:
+            return
         owner = self._names.parse(name)
         self.blame[owner[0] if owner else ""] += 1

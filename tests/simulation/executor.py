@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from ci_common.errors import ContainerFailed, ContainerGone
@@ -167,7 +168,9 @@ class SimulatedExecutor(FakeExecutor):
                 await asyncio.wait_for(change, min(left, _LOOK_AGAIN))
             except TimeoutError:
                 continue
-        return ended
+        container = self.engine.containers.get(name)
+        unwatched = isinstance(container, SimulatedContainer) and container.unwatched
+        return replace(ended, witnessed=not unwatched)
 
     async def feed(self, name: str, tar: SizedTar, sink: OutputSink) -> SimulatedPump:
         container = await self.ask("attach", name, lambda: self._ready(name))

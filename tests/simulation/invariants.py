@@ -113,6 +113,8 @@ class Invariants:
     def _check_row(self, job: Job) -> None:
         blame = self._blame(job.id)
         assert job.faults <= blame, f"{job.id} is charged for what was no fault of the engine"
+        runs = sum(not each.installs for each in self._fed(job.id))
+        assert runs <= 1 + blame, f"{job.id} ran {runs} times, {blame} faults of the engine"
         if not job.status.ended:
             assert job.reason is None
             return
@@ -138,7 +140,7 @@ class Invariants:
             assert blame, f"{job.id}: {job.detail}, without a fault"
         elif job.reason is EndReason.TIMED_OUT:
             assert job.started is not None
-            took = self._clock.now().seconds_since(job.started)
+            took = self._clock.uptime - job.started.uptime
             rebooted = job.started.boot_id != self._clock.boot_id
             assert rebooted or took >= TIME_LIMIT, f"{job.id} timed out after {took} s"
 

@@ -16,6 +16,7 @@ from tests.simulation.world import World
 T = TypeVar("T")
 
 _REFUSABLE = ("launch", "feed", "keep")
+_PATH = ("feed", "follow", "has_output", "exit_of", "stop", "remove")
 _CALLS = (
     "observe",
     "launch",
@@ -38,11 +39,14 @@ _CALLS = (
 )
 
 which = st.integers(0, 5)
-words = st.integers(0, 30)
+STARTING = range(25, 90)
+"""Points from a submission to a running job, a little before that and a little after."""
+lost_feeds = st.sampled_from([None, None, Fault.FAILS_AFTERWARDS])
+words = st.sampled_from([0, 1, 3, 8, 30])
 moments = st.sampled_from([0.0, 0.5, 2.0])
 faults = st.one_of(
     st.tuples(
-        st.sampled_from(_CALLS),
+        st.sampled_from([*_CALLS, *_PATH, *_PATH]),
         st.sampled_from([each for each in Fault if each is not Fault.IS_REFUSED]),
     ),
     st.tuples(st.sampled_from(_REFUSABLE), st.just(Fault.IS_REFUSED)),
@@ -108,9 +112,15 @@ class Simulation(RuleBasedStateMachine):
         self._settle(1.0)
 
     @precondition(lambda self: self.world.servers)
-    @rule(kind=kinds, which=which, points=st.integers(40, 160), down=troubled)
-    def kill_server_on_a_jobs_way(self, kind: Kind, which: int, points: int, down: float) -> None:
+    @rule(
+        kind=kinds, which=which, points=st.sampled_from(STARTING), down=troubled, fault=lost_feeds
+    )
+    def kill_server_on_a_jobs_way(
+        self, kind: Kind, which: int, points: int, down: float, fault: Fault | None
+    ) -> None:
         server = self._server(which)
+        if fault is not None:
+            self.world.engine.armed.setdefault("feed", []).append(fault)
         self.world.kill(server, points=points, down=down)
         self.world.submit(server, kind)
         self._settle(1.0)
@@ -190,13 +200,21 @@ class Simulation(RuleBasedStateMachine):
         self.world.engine.release(self._pick(self.world.engine.pending, which))
         self._settle()
 
-    @rule(live_restore=st.booleans(), code=engine_codes, down=troubled, words=words)
-    def engine_restarts(self, live_restore: bool, code: int, down: float, words: int) -> None:
+    @rule(code=engine_codes, down=troubled)
+    def engine_restarts(self, code: int, down: float) -> None:
+        self.mishaps.restart_engine(live_restore=False, code=code, down=down)
+        self._settle()
+
+    @precondition(lambda self: self._scripts())
+    @rule(down=troubled, before=words, after=words)
+    def engine_restarts_under_containers(self, down: float, before: int, after: int) -> None:
         for container in self._scripts():
-            container.say(words)
+            container.say(before)
         self._settle()
-        self.mishaps.restart_engine(live_restore=live_restore, code=code, down=down)
-        self._settle()
+        self.mishaps.restart_engine(live_restore=True, code=0, down=down)
+        for container in self._scripts():
+            container.say(after)
+        self._settle(2.0)
 
     @rule(seconds=troubled)
     def streams_stall(self, seconds: float) -> None:

@@ -37,7 +37,7 @@ class SteadyBackoff(Backoff):
 
 
 _SETTINGS = ControllerSettings(
-    max_running=2,
+    max_running=4,
     max_starting=2,
     orphan_grace=GRACE,
     sweep_interval=GRACE,
