@@ -1,4 +1,4 @@
-"""A job, the states it can be in, and who stores it.
+"""A job, and the states it can be in.
 
 ::
 
@@ -14,22 +14,15 @@ nothing. ``faults`` counts the infrastructure faults charged against
 ``max_attempts``; a claim that our own crash undid is not charged.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
 
-from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
 from ci_common.errors import InvalidTransition
-from ci_common.logs import LogStore
 from ci_common.recipe import Recipe
-from ci_common.snapshots import SnapshotStore
-from ci_common.space import Space
-from ci_common.stash import Stash
 
 
 class JobStatus(StrEnum):
@@ -102,6 +95,15 @@ class EndReason(StrEnum):
     INFRA_ERROR = "infra_error"
 
 
+class GroupPolicy(StrEnum):
+    """What the jobs of a concurrency group do to each other."""
+
+    CANCEL_OLDER = "cancel_older"
+    """A new job cancels those of its group that have not ended."""
+    QUEUE = "queue"
+    """One runs at a time, in the order of the queue."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """How a job ended. ``exit_code`` is the command's own, None if it never ran to an end."""
@@ -128,6 +130,12 @@ class NewJob:
     ``packs`` are those that a tree reads from. ``fingerprint`` is what makes
     two submissions the same one under an ``idempotency_key`` (the SHA-256 of
     the zip or the manifest, and the options).
+
+    ``submitter`` says who sent it, as the client puts it; ``labels`` are names
+    with values, ``""`` for none. ``group`` is its concurrency group, ``""`` for
+    none. ``queue_timeout``: seconds it may wait for its first claim. ``retry_of``:
+    the id of the job whose project it runs again. ``tree_sha256`` is equal for
+    two jobs whose files are equal, whichever way they came.
     """
 
     id: str
@@ -138,6 +146,13 @@ class NewJob:
     created: Moment
     project: str = ""
     priority: int = 0
+    submitter: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    group: str = ""
+    group_policy: GroupPolicy = GroupPolicy.CANCEL_OLDER
+    queue_timeout: float | None = None
+    retry_of: str | None = None
+    tree_sha256: str | None = None
     max_attempts: int = 3
     idempotency_key: str | None = None
     fingerprint: str = ""
@@ -146,7 +161,10 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One row. ``seq`` grows with every submission and is the order within a priority.
+    """One row; what came with the submission is described in ``NewJob``.
+
+    ``seq`` grows with every submission and is the order within a priority.
+    ``image_id`` is the engine's id of the image that the latest attempt ran in.
 
     ``container`` is the name of the present attempt's container once it is
     about to be fed; ``preparing`` the key of the dependencies that this attempt
@@ -167,6 +185,14 @@ class Job:
     zip_sha256: str
     project: str = ""
     priority: int = 0
+    submitter: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    group: str = ""
+    group_policy: GroupPolicy = GroupPolicy.CANCEL_OLDER
+    queue_timeout: float | None = None
+    retry_of: str | None = None
+    tree_sha256: str | None = None
+    image_id: str | None = None
     attempt: int = 0
     faults: int = 0
     max_attempts: int = 3
@@ -200,196 +226,3 @@ class QueueCounts:
 
     queued: int
     running: int
-
-
-class JobRepository(Protocol):
-    """Where jobs are kept.
-
-    Durable: a call that returned is on disk. Any number of tasks and processes
-    may call at once. Writes that name an ``attempt`` change nothing and return
-    False (or None) when the job is not running that attempt: someone else
-    decided, and the caller observes again. They never raise for it.
-
-    Every method may raise ``StorageBusy`` (locked past the deadline) or
-    ``DatabaseFull``; nothing was changed then.
-
-    A job's project and log are files beside the rows: ``stash`` and ``logs`` keep
-    them, under ``data_dir``, which is all that has to be saved of a server.
-    ``blobs`` and ``snapshots`` keep their notes beside the jobs; ``space``
-    tells how much room there is for all of it.
-    """
-
-    data_dir: Path
-    stash: Stash
-    logs: LogStore
-    blobs: BlobStore
-    snapshots: SnapshotStore
-    space: Space
-
-    async def initialize(self) -> None:
-        """Open the store and bring its schema up to date. Idempotent.
-
-        Raises:
-            DatabaseUnusable: corrupt or newer; the file is left as it was.
-
-        """
-        ...
-
-    async def close(self) -> None:
-        """Let go of everything. Idempotent."""
-        ...
-
-    async def restored_as(self) -> str | None:
-        """Return what tells this store from the one it was copied from, None if from none."""
-        ...
-
-    async def add(self, new: NewJob) -> tuple[Job, bool]:
-        """Store a queued job; return it and whether it is new.
-
-        With an ``idempotency_key`` seen before, the first job is returned and
-        nothing is stored. No pack of ``new.packs`` is dropped before the job ends.
-
-        Raises:
-            IdempotencyConflict: the key was used with another fingerprint.
-            PacksGone: one of its packs is not there any more.
-
-        """
-        ...
-
-    async def get(self, job_id: str) -> Job:
-        """Return a job by its full id.
-
-        Raises:
-            JobNotFound: there is none.
-
-        """
-        ...
-
-    async def find(self, reference: str) -> Job:
-        """Return the job that ``reference`` names: a full id, a unique prefix, or ``last``.
-
-        Raises:
-            JobNotFound: none fits.
-            AmbiguousJob: more than one id begins like that.
-
-        """
-        ...
-
-    async def get_many(self, job_ids: Iterable[str]) -> Sequence[Job]:
-        """Return those of the jobs that exist, in no particular order."""
-        ...
-
-    async def list_recent(self, *, limit: int, before: int | None = None) -> Sequence[Job]:
-        """Return at most ``limit`` jobs, newest first, below the ``seq`` ``before``."""
-        ...
-
-    async def startable(self, *, limit: int, now: datetime) -> Sequence[Job]:
-        """Return the queued jobs to start next, in order; those on hold are left out."""
-        ...
-
-    async def running(self) -> Sequence[Job]:
-        """Return every job that is claimed and has not ended."""
-        ...
-
-    async def queue_position(self, job_id: str) -> int | None:
-        """Return the job's place in the queue, 1 for the next one; None if it is not queued."""
-        ...
-
-    async def count(self) -> QueueCounts:
-        """Return how many jobs wait and run."""
-        ...
-
-    async def claim(self, job_id: str, *, attempt: int, now: Moment) -> Job | None:
-        """Take a queued job whose last attempt was ``attempt``; return it running the next one.
-
-        Clears ``preparing``, container, ``fed``, ``stop_reason`` and hold. None if it is not
-        queued any more.
-        """
-        ...
-
-    async def record_preparing(
-        self, job_id: str, *, attempt: int, key: str, log_base: int, log_settled: int | None = None
-    ) -> bool:
-        """Note that dependencies are about to be installed, and where the log of that begins.
-
-        Without ``log_settled`` nothing of it is in the log yet.
-        """
-        ...
-
-    async def record_container(
-        self,
-        job_id: str,
-        *,
-        attempt: int,
-        container: str,
-        log_base: int,
-        log_settled: int | None = None,
-    ) -> bool:
-        """Note which container the attempt uses and where its log begins, before it is fed.
-
-        Without ``log_settled`` nothing of it is in the log yet.
-        """
-        ...
-
-    async def record_fed(self, job_id: str, *, attempt: int) -> bool:
-        """Note that the whole project has reached the container."""
-        ...
-
-    async def record_stop(self, job_id: str, *, attempt: int, reason: EndReason) -> bool:
-        """Note that the attempt is to be stopped, and why, before its container is.
-
-        The first reason stays. False when the job is not running that attempt.
-        """
-        ...
-
-    async def finish(self, job_id: str, *, attempt: int, result: Result, now: Moment) -> bool:
-        """Write the end of a running job, once and for all.
-
-        With the reason ``CANCELLED`` the job ends as cancelled, else as completed.
-        """
-        ...
-
-    async def requeue(
-        self,
-        job_id: str,
-        *,
-        attempt: int,
-        charged: bool,
-        detail: str,
-        hold_until: datetime | None = None,
-    ) -> bool:
-        """Put a running job back in its old place; ``charged`` adds one to its faults.
-
-        False also when the attempt is being stopped: then it is to end, not to run again.
-        """
-        ...
-
-    async def cancel(self, job_id: str, *, now: Moment) -> Job:
-        """End a queued job as cancelled, or ask for a running one to be stopped; return the row.
-
-        Any attempt is meant, whichever it is by now. A running job only gets its
-        ``stop_reason``, unless it has one: whoever runs it stops it. A job that
-        has ended stays as it is, so cancelling twice changes nothing.
-
-        Raises:
-            JobNotFound: there is none.
-
-        """
-        ...
-
-    async def oldest_ended(self, *, limit: int, before: Moment) -> Sequence[Job]:
-        """Return at most ``limit`` jobs that ended before that moment, the first ended first.
-
-        Both clocks must say so for a job of the same boot: one that was set
-        forward makes nothing older.
-        """
-        ...
-
-    async def forget(self, job_ids: Iterable[str]) -> int:
-        """Delete the rows of those of the jobs that have ended; return how many.
-
-        Their idempotency keys are forgotten with them; a ``seq`` never comes
-        again. Zips and logs are the caller's to delete, afterwards: then no
-        reader ever sees a job without its log.
-        """
-        ...

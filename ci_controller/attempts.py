@@ -25,7 +25,8 @@ from ci_common.errors import (
     ImageMissing,
 )
 from ci_common.executor import Executor, OutputPump
-from ci_common.jobs import EndReason, Job, JobRepository, Result
+from ci_common.job_repository import JobRepository
+from ci_common.jobs import EndReason, Job, Result
 from ci_common.signals import Signals, job_topic
 from ci_controller.arrivals import Arrivals
 from ci_controller.container_life import AttemptFault, AttemptLost, ContainerLife

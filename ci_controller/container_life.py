@@ -8,7 +8,8 @@ import asyncio
 from dataclasses import dataclass, field
 
 from ci_common.executor import ContainerExit, ContainerSpec, Executor, OutputPump
-from ci_common.jobs import EndReason, Job, JobRepository
+from ci_common.job_repository import JobRepository
+from ci_common.jobs import EndReason, Job
 from ci_controller.job_log import JobLog
 from ci_controller.resumption import Resumption
 from ci_controller.settings import ControllerSettings

@@ -9,7 +9,8 @@ from dataclasses import replace
 from ci_common.clock import Clock, SystemClock
 from ci_common.errors import CIError, EngineError
 from ci_common.executor import Executor
-from ci_common.jobs import EndReason, Job, JobRepository
+from ci_common.job_repository import JobRepository
+from ci_common.jobs import EndReason, Job
 from ci_common.outage import Outage
 from ci_common.recipe import Recipe
 from ci_common.signals import CACHE, QUEUE, LocalSignals, Signals, Subscription, job_topic

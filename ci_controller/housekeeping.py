@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 
 from ci_common.clock import Clock
 from ci_common.errors import CIError
-from ci_common.jobs import JobRepository
+from ci_common.job_repository import JobRepository
 from ci_controller.retention import Retention
 from ci_controller.settings import ControllerSettings
 from ci_controller.sweep import sweep, sweep_logs, sweep_packs

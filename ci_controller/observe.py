@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from ci_common.clock import Clock
 from ci_common.errors import EngineError
 from ci_common.executor import Executor, ObservedContainer
-from ci_common.jobs import Job, JobRepository
+from ci_common.job_repository import JobRepository
+from ci_common.jobs import Job
 from ci_controller.plan import Snapshot
 from ci_controller.settings import ControllerSettings
 

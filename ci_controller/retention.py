@@ -12,7 +12,8 @@ from collections.abc import Collection, Sequence
 
 from ci_common.clock import Clock
 from ci_common.errors import StorageFull
-from ci_common.jobs import Job, JobRepository
+from ci_common.job_repository import JobRepository
+from ci_common.jobs import Job
 from ci_common.space import Deficit
 from ci_controller.settings import RetentionSettings
 

@@ -10,7 +10,7 @@ from itertools import islice
 from ci_common.blobs import Pack
 from ci_common.clock import Clock
 from ci_common.errors import JobNotFound
-from ci_common.jobs import JobRepository
+from ci_common.job_repository import JobRepository
 from ci_common.stash import Stash
 
 _log = logging.getLogger(__name__)

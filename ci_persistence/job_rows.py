@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 
 from ci_common.clock import Moment
-from ci_common.jobs import EndReason, Job, JobStatus, NewJob
+from ci_common.jobs import EndReason, GroupPolicy, Job, JobStatus, NewJob
 from ci_common.recipe import Recipe
 
 COLUMNS = (
     "id, seq, status, recipe, created_wall, zip_path, zip_size, zip_sha256, project, priority,"
-    " attempt, faults, max_attempts, preparing, container, log_base, log_settled,"
+    " submitter, labels, concurrency_group, group_policy, queue_timeout, retry_of, tree_sha256,"
+    " image_id, attempt, faults, max_attempts, preparing, container, log_base, log_settled,"
     " fed, started_wall, started_uptime, started_boot, ended_wall, hold_until,"
     " stop_reason, reason, exit_code, detail"
 )
@@ -24,6 +25,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 _encoder = msgspec.json.Encoder()
 _recipe_decoder = msgspec.json.Decoder(Recipe)
+_labels_decoder = msgspec.json.Decoder(dict[str, str])
 
 
 def to_microseconds(when: datetime) -> int:
@@ -58,6 +60,13 @@ def columns_of(new: NewJob) -> Mapping[str, Any]:
         "idempotency_key": new.idempotency_key,
         "fingerprint": new.fingerprint,
         "max_attempts": new.max_attempts,
+        "submitter": new.submitter,
+        "labels": _encoder.encode(new.labels).decode(),
+        "concurrency_group": new.group,
+        "group_policy": new.group_policy.value,
+        "queue_timeout": new.queue_timeout,
+        "retry_of": new.retry_of,
+        "tree_sha256": new.tree_sha256,
         **moment_columns("created", new.created),
     }
 
@@ -75,6 +84,14 @@ def job_from_row(row: sqlite3.Row) -> Job:
         zip_sha256=row["zip_sha256"],
         project=row["project"],
         priority=row["priority"],
+        submitter=row["submitter"],
+        labels=_labels_decoder.decode(row["labels"]),
+        group=row["concurrency_group"],
+        group_policy=GroupPolicy(row["group_policy"]),
+        queue_timeout=row["queue_timeout"],
+        retry_of=row["retry_of"],
+        tree_sha256=row["tree_sha256"],
+        image_id=row["image_id"],
         attempt=row["attempt"],
         faults=row["faults"],
         max_attempts=row["max_attempts"],

@@ -73,6 +73,7 @@ RECORD_CONTAINER = _note(f"container = :container, {_LOG_BEGINS}") + _OF_ATTEMPT
 RECORD_FED = _note("fed = 1") + _OF_ATTEMPT
 RECORD_STOP = ASK_TO_STOP + _OF_ATTEMPT
 
+LABEL = "INSERT INTO job_labels (name, value, job) SELECT ?, ?, seq FROM jobs WHERE id = ?"
 BY_ID = f"SELECT {COLUMNS} FROM jobs WHERE id = ?"
 BY_IDS = f"SELECT {COLUMNS} FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
 BY_PREFIX = f"SELECT {COLUMNS} FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"

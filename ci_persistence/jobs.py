@@ -98,6 +98,8 @@ class SQLiteJobRepository:
                 return earlier, False
             values = {**columns_of(new), "status": JobStatus.QUEUED.value}
             await transaction.execute(sql.insert(values), values)
+            for name, value in new.labels.items():
+                await transaction.execute(sql.LABEL, (name, value, new.id))
             if new.packs:
                 await hold_packs(transaction, new.id, new.packs, new.created.wall)
             return await _required(transaction, new.id), True

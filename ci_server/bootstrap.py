@@ -8,7 +8,7 @@ from dataclasses import replace
 from ci_common.clock import SystemClock
 from ci_common.errors import ConfigurationError, ContainerGone, EngineError, StorageFull
 from ci_common.executor import Executor
-from ci_common.jobs import JobRepository
+from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
 from ci_common.project_zip import ZipLimits
 from ci_common.signals import Signals

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from ci_common.clock import Clock
 from ci_common.errors import InvalidTransition
-from ci_common.jobs import Job, JobRepository, JobStatus
+from ci_common.job_repository import JobRepository
+from ci_common.jobs import Job, JobStatus
 from ci_common.signals import QUEUE, Signals, job_topic
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 from litestar.datastructures import State
 
 from ci_common.executor import Executor
-from ci_common.jobs import JobRepository
+from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
 from ci_common.signals import Signals
 from ci_server.control import JobControl

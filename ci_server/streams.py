@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from ci_common.errors import InvalidRequest, JobNotFound, StorageBusy
 from ci_common.events import CompleteEvent, JobEvent, LogEvent, StatusEvent
-from ci_common.jobs import Job, JobRepository, JobStatus
+from ci_common.job_repository import JobRepository
+from ci_common.jobs import Job, JobStatus
 from ci_common.logs import LogReader, LogStore
 from ci_common.signals import QUEUE, Signals, Subscription, job_topic, log_topic
 from ci_server.chunker import decode_chunk, unfinished

@@ -14,7 +14,8 @@ from litestar import Request
 from ci_common.blobs import PacksGone
 from ci_common.clock import Clock
 from ci_common.errors import InvalidRequest, StorageBusy, StorageFull
-from ci_common.jobs import Job, JobRepository, NewJob
+from ci_common.job_repository import JobRepository
+from ci_common.jobs import Job, NewJob
 from ci_common.project_zip import ZipLimits, check_zip
 from ci_common.recipe import detect, wanted_files
 from ci_common.signals import QUEUE, Signals

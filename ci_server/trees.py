@@ -15,7 +15,7 @@ from litestar import Request
 from ci_common.blobs import PacksGone, Place
 from ci_common.clock import Clock
 from ci_common.errors import BlobsMissing, InvalidArchive, InvalidRequest
-from ci_common.jobs import JobRepository
+from ci_common.job_repository import JobRepository
 from ci_common.project_tree import (
     Manifest,
     TreeArchive,

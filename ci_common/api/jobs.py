@@ -1,5 +1,7 @@
 """A job as HTTP shows it."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from ci_common.clock import format_utc
@@ -26,6 +28,10 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     project: str
     attempt: int
     priority: int
+    submitter: str = ""
+    labels: Mapping[str, str] = {}
+    group: str = ""
+    retry_of: str | None = None
     position: int | None = None
     stopping: str | None = None
     waiting: str | None = None
@@ -54,6 +60,10 @@ def job_view(job: Job, position: int | None = None, waiting: str | None = None) 
         project=job.project,
         attempt=job.attempt,
         priority=job.priority,
+        submitter=job.submitter,
+        labels=job.labels,
+        group=job.group,
+        retry_of=job.retry_of,
         position=position,
         stopping=None if job.stop_reason is None or job.status.ended else job.stop_reason.value,
         waiting=None if job.status.ended else waiting,

@@ -12,7 +12,7 @@ from litestar.params import HeaderParameter
 from litestar.response import Stream
 
 from ci_common.errors import RangeNotSatisfiable
-from ci_common.jobs import JobRepository
+from ci_common.job_repository import JobRepository
 from ci_common.logs import LogReader
 from ci_server.parts import parts_of
 from ci_server.problems import problem_response

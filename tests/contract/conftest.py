@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ci_common.jobs import JobRepository
+from ci_common.job_repository import JobRepository
 from ci_persistence.jobs import SQLiteJobRepository
 from tests.fakes.repository import InMemoryJobRepository
 

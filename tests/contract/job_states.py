@@ -1,6 +1,7 @@
 """Jobs brought into the states they can be in."""
 
-from ci_common.jobs import EndReason, Job, JobRepository, Result
+from ci_common.job_repository import JobRepository
+from ci_common.jobs import EndReason, Job, Result
 from tests.fakes.clock import FakeClock
 from tests.fakes.repository import new_job
 

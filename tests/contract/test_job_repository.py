@@ -8,7 +8,7 @@ import pytest
 
 from ci_common.clock import Moment
 from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
-from ci_common.jobs import Job, JobStatus, QueueCounts
+from ci_common.jobs import GroupPolicy, Job, JobStatus, QueueCounts
 from ci_common.recipe import Recipe
 from tests.contract.job_states import NOW, ended, ids, queued, running
 from tests.fakes.repository import new_job
@@ -33,7 +33,18 @@ async def test_a_new_job_is_queued_with_all_it_came_with(repository):
         root="sub/folder",
         notes=("found pyproject.toml",),
     )
-    new = new_job(recipe=recipe, project="demo", priority=-3, max_attempts=5, zip_path="a/b.zip")
+    tags = {
+        "submitter": "Jörg",
+        "labels": {"branch": "main", "nightly": ""},
+        "group": "demo/main",
+        "group_policy": GroupPolicy.QUEUE,
+        "queue_timeout": 90.5,
+        "retry_of": str(uuid.uuid4()),
+        "tree_sha256": "f" * 64,
+    }
+    new = new_job(
+        recipe=recipe, project="demo", priority=-3, max_attempts=5, zip_path="a/b.zip", **tags
+    )
 
     job, is_new = await repository.add(new)
 
@@ -50,6 +61,7 @@ async def test_a_new_job_is_queued_with_all_it_came_with(repository):
         project="demo",
         priority=-3,
         max_attempts=5,
+        **tags,
     )
     assert await repository.get(new.id) == job
 

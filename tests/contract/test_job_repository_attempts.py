@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from ci_common.jobs import EndReason, JobRepository, JobStatus, QueueCounts, Result
+from ci_common.job_repository import JobRepository
+from ci_common.jobs import EndReason, JobStatus, QueueCounts, Result
 from tests.contract.job_states import NOW, PASSED, ended, ids, queued, running
 from tests.fakes.clock import FakeClock
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ci_common.errors import CIError
-from ci_common.jobs import EndReason, JobRepository, Result
+from ci_common.job_repository import JobRepository
+from ci_common.jobs import EndReason, Result
 from ci_persistence.jobs import SQLiteJobRepository
 from tests.fakes.clock import FakeClock
 from tests.fakes.repository import InMemoryJobRepository, new_job

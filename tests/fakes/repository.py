@@ -103,6 +103,13 @@ class InMemoryJobRepository:
             zip_sha256=new.zip_sha256,
             project=new.project,
             priority=new.priority,
+            submitter=new.submitter,
+            labels=new.labels,
+            group=new.group,
+            group_policy=new.group_policy,
+            queue_timeout=new.queue_timeout,
+            retry_of=new.retry_of,
+            tree_sha256=new.tree_sha256,
             max_attempts=new.max_attempts,
         )
         self._jobs[new.id] = job

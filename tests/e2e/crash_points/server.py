@@ -11,7 +11,7 @@ from typing import Any
 
 from ci_client.cli import main
 from ci_common.executor import Executor, SnapshotExecutor
-from ci_common.jobs import JobRepository
+from ci_common.job_repository import JobRepository
 from ci_server import bootstrap
 from tests.e2e.crash_points.stand_ins import Point, Tripwire, stand_in
 from tests.e2e.crash_points.steps import STEPS

@@ -18,7 +18,7 @@ from ci_common.executor import (
     SnapshotExecutor,
     StandbyExecutor,
 )
-from ci_common.jobs import JobRepository
+from ci_common.job_repository import JobRepository
 from ci_common.logs import LogReader, LogStore, LogWriter
 from ci_common.project_zip import ProjectFiles
 from ci_common.signals import Signals

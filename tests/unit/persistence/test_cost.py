@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from ci_common.jobs import EndReason, Job, JobRepository, Result
+from ci_common.job_repository import JobRepository
+from ci_common.jobs import EndReason, Job, Result
 from ci_persistence.jobs import SQLiteJobRepository
 from tests.fakes.clock import FakeClock
 from tests.fakes.repository import new_job

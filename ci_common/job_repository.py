@@ -1,0 +1,207 @@
+"""Where jobs are kept: what the rest of the system asks of a store."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from ci_common.blobs import BlobStore
+from ci_common.clock import Moment
+from ci_common.jobs import EndReason, Job, NewJob, QueueCounts, Result
+from ci_common.logs import LogStore
+from ci_common.snapshots import SnapshotStore
+from ci_common.space import Space
+from ci_common.stash import Stash
+
+
+class JobRepository(Protocol):
+    """Where jobs are kept.
+
+    Durable: a call that returned is on disk. Any number of tasks and processes
+    may call at once. Writes that name an ``attempt`` change nothing and return
+    False (or None) when the job is not running that attempt: someone else
+    decided, and the caller observes again. They never raise for it.
+
+    Every method may raise ``StorageBusy`` (locked past the deadline) or
+    ``DatabaseFull``; nothing was changed then.
+
+    A job's project and log are files beside the rows: ``stash`` and ``logs`` keep
+    them, under ``data_dir``, which is all that has to be saved of a server.
+    ``blobs`` and ``snapshots`` keep their notes beside the jobs; ``space``
+    tells how much room there is for all of it.
+    """
+
+    data_dir: Path
+    stash: Stash
+    logs: LogStore
+    blobs: BlobStore
+    snapshots: SnapshotStore
+    space: Space
+
+    async def initialize(self) -> None:
+        """Open the store and bring its schema up to date. Idempotent.
+
+        Raises:
+            DatabaseUnusable: corrupt or newer; the file is left as it was.
+
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything. Idempotent."""
+        ...
+
+    async def restored_as(self) -> str | None:
+        """Return what tells this store from the one it was copied from, None if from none."""
+        ...
+
+    async def add(self, new: NewJob) -> tuple[Job, bool]:
+        """Store a queued job; return it and whether it is new.
+
+        With an ``idempotency_key`` seen before, the first job is returned and
+        nothing is stored. No pack of ``new.packs`` is dropped before the job ends.
+
+        Raises:
+            IdempotencyConflict: the key was used with another fingerprint.
+            PacksGone: one of its packs is not there any more.
+
+        """
+        ...
+
+    async def get(self, job_id: str) -> Job:
+        """Return a job by its full id.
+
+        Raises:
+            JobNotFound: there is none.
+
+        """
+        ...
+
+    async def find(self, reference: str) -> Job:
+        """Return the job that ``reference`` names: a full id, a unique prefix, or ``last``.
+
+        Raises:
+            JobNotFound: none fits.
+            AmbiguousJob: more than one id begins like that.
+
+        """
+        ...
+
+    async def get_many(self, job_ids: Iterable[str]) -> Sequence[Job]:
+        """Return those of the jobs that exist, in no particular order."""
+        ...
+
+    async def list_recent(self, *, limit: int, before: int | None = None) -> Sequence[Job]:
+        """Return at most ``limit`` jobs, newest first, below the ``seq`` ``before``."""
+        ...
+
+    async def startable(self, *, limit: int, now: datetime) -> Sequence[Job]:
+        """Return the queued jobs to start next, in order; those on hold are left out."""
+        ...
+
+    async def running(self) -> Sequence[Job]:
+        """Return every job that is claimed and has not ended."""
+        ...
+
+    async def queue_position(self, job_id: str) -> int | None:
+        """Return the job's place in the queue, 1 for the next one; None if it is not queued."""
+        ...
+
+    async def count(self) -> QueueCounts:
+        """Return how many jobs wait and run."""
+        ...
+
+    async def claim(self, job_id: str, *, attempt: int, now: Moment) -> Job | None:
+        """Take a queued job whose last attempt was ``attempt``; return it running the next one.
+
+        Clears ``preparing``, container, ``fed``, ``stop_reason`` and hold. None if it is not
+        queued any more.
+        """
+        ...
+
+    async def record_preparing(
+        self, job_id: str, *, attempt: int, key: str, log_base: int, log_settled: int | None = None
+    ) -> bool:
+        """Note that dependencies are about to be installed, and where the log of that begins.
+
+        Without ``log_settled`` nothing of it is in the log yet.
+        """
+        ...
+
+    async def record_container(
+        self,
+        job_id: str,
+        *,
+        attempt: int,
+        container: str,
+        log_base: int,
+        log_settled: int | None = None,
+    ) -> bool:
+        """Note which container the attempt uses and where its log begins, before it is fed.
+
+        Without ``log_settled`` nothing of it is in the log yet.
+        """
+        ...
+
+    async def record_fed(self, job_id: str, *, attempt: int) -> bool:
+        """Note that the whole project has reached the container."""
+        ...
+
+    async def record_stop(self, job_id: str, *, attempt: int, reason: EndReason) -> bool:
+        """Note that the attempt is to be stopped, and why, before its container is.
+
+        The first reason stays. False when the job is not running that attempt.
+        """
+        ...
+
+    async def finish(self, job_id: str, *, attempt: int, result: Result, now: Moment) -> bool:
+        """Write the end of a running job, once and for all.
+
+        With the reason ``CANCELLED`` the job ends as cancelled, else as completed.
+        """
+        ...
+
+    async def requeue(
+        self,
+        job_id: str,
+        *,
+        attempt: int,
+        charged: bool,
+        detail: str,
+        hold_until: datetime | None = None,
+    ) -> bool:
+        """Put a running job back in its old place; ``charged`` adds one to its faults.
+
+        False also when the attempt is being stopped: then it is to end, not to run again.
+        """
+        ...
+
+    async def cancel(self, job_id: str, *, now: Moment) -> Job:
+        """End a queued job as cancelled, or ask for a running one to be stopped; return the row.
+
+        Any attempt is meant, whichever it is by now. A running job only gets its
+        ``stop_reason``, unless it has one: whoever runs it stops it. A job that
+        has ended stays as it is, so cancelling twice changes nothing.
+
+        Raises:
+            JobNotFound: there is none.
+
+        """
+        ...
+
+    async def oldest_ended(self, *, limit: int, before: Moment) -> Sequence[Job]:
+        """Return at most ``limit`` jobs that ended before that moment, the first ended first.
+
+        Both clocks must say so for a job of the same boot: one that was set
+        forward makes nothing older.
+        """
+        ...
+
+    async def forget(self, job_ids: Iterable[str]) -> int:
+        """Delete the rows of those of the jobs that have ended; return how many.
+
+        Their idempotency keys are forgotten with them; a ``seq`` never comes
+        again. Zips and logs are the caller's to delete, afterwards: then no
+        reader ever sees a job without its log.
+        """
+        ...
