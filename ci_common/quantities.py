@@ -5,6 +5,11 @@ import re
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
+DURATION_PATTERN = (
+    r"^([0-9]{1,15}(\.[0-9]{1,15})?|([0-9]{1,15}(\.[0-9]{1,15})?([mM][sS]|[sSmMhHdD]))+)$"
+)
+"""What ``parse_seconds`` takes, but for spaces, as API descriptions have it."""
+
 _PART = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*(ms|[smhd])"
 _DURATION = re.compile(rf"(?:{_PART}\s*)+", re.IGNORECASE)
 _DURATION_PART = re.compile(_PART, re.IGNORECASE)

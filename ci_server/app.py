@@ -7,15 +7,10 @@ being when it is first asked for, and its parts when the server starts it.
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import cache
-from http import HTTPStatus
 from typing import Any, cast
 
-from litestar import Litestar, Response, Router
+from litestar import Litestar
 from litestar.enums import ScopeType
-from litestar.exceptions import NotFoundException
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Server as ServerUrl
 from litestar.types import (
     HTTPScope,
     LifeSpanReceive,
@@ -28,17 +23,18 @@ from litestar.types import (
     Send,
 )
 
-from ci_common import __version__
 from ci_common.errors import CIError
 from ci_server import bootstrap
+from ci_server.description import description_config
 from ci_server.origins import refuse_foreign_page
 from ci_server.parts import Parts
 from ci_server.problems import problem_response
 from ci_server.request_ids import assign_request_id, current_request_id, echo_request_id
-from ci_server.routes import API_PREFIX, build_routers
-from ci_server.schema_page import SchemaPage
+from ci_server.routes import build_routers
+from ci_server.routes.openapi import StreamedEventSchema
 from ci_server.settings import Settings, load_settings
 from ci_server.shutdown import on_signals
+from ci_server.tuple_schema import TupleSchema
 
 StartParts = Callable[[Settings], AbstractAsyncContextManager[Parts]]
 """Brings the parts of a server to life for the length of an ``async with`` block."""
@@ -110,7 +106,8 @@ def create_app(
         exception_handlers={Exception: problem_response},
         before_request=refuse_foreign_page,
         logging_config=None,
-        openapi_config=_description(),
+        openapi_config=description_config(),
+        plugins=[TupleSchema(), StreamedEventSchema()],
     )
 
 
@@ -123,25 +120,3 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 -- as the language has it
     if name == "app":
         return _application()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-async def _plain_not_found(response: Response[Any]) -> Response[Any]:
-    # Litestar has a page of its own for what is not under /schema.
-    if response.status_code == HTTPStatus.NOT_FOUND:
-        raise NotFoundException
-    return response
-
-
-def _description() -> OpenAPIConfig:
-    return OpenAPIConfig(
-        title="Standby CI",
-        version=__version__,
-        description="Submit a project as a zip, watch its tests run in a fresh container. "
-        f"Every route is at `/` and at `{API_PREFIX}`, unless its path begins so. "
-        "Errors are problem documents (RFC 9457).",
-        servers=[ServerUrl(url="/"), ServerUrl(url=API_PREFIX)],
-        openapi_router=Router(
-            "/schema", route_handlers=[], include_in_schema=False, after_request=_plain_not_found
-        ),
-        render_plugins=[SchemaPage(path="/"), JsonRenderPlugin(path="/openapi.json")],
-    )

@@ -1,5 +1,6 @@
 """The API's description as a page, made here: no script, no font, nothing from another host."""
 
+import json
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
@@ -98,8 +99,13 @@ def _model(name: str, model: Node) -> str:
     prose = _prose(model.get("description", ""))
     return (
         f'<section id="schema-{escape(name)}"><h2><code>{escape(name)}</code></h2>'
-        f"<p>{prose}</p>{_table('Fields', rows)}</section>"
+        f"<p>{prose}</p>{_table('Fields', rows)}{_examples(model)}</section>"
     )
+
+
+def _examples(model: Node) -> str:
+    shown = (json.dumps(example, indent=2) for example in model.get("examples") or ())
+    return "".join(f"<pre>{escape(text)}</pre>" for text in shown)
 
 
 def _properties(model: Node) -> Iterable[tuple[str, str, str]]:
@@ -125,13 +131,21 @@ def _type(schema: Node) -> str:
     if reference := schema.get("$ref"):
         name = escape(str(reference).rpartition("/")[2])
         return f'<a href="#schema-{name}">{name}</a>'
-    for key in ("oneOf", "anyOf"):
-        if schema.get(key):
-            return " or ".join(_type(choice) for choice in schema[key])
+    if choices := schema.get("oneOf") or schema.get("anyOf"):
+        return " or ".join(map(_type, choices))
     if "const" in schema:
         return f"<code>{escape(repr(schema['const']))}</code>"
+    return _structure(schema)
+
+
+def _structure(schema: Node) -> str:
     kind = schema.get("type") or "any"
     text = " or ".join(kind) if isinstance(kind, list) else str(kind)
+    if schema.get("contentSchema"):
+        return f"{escape(text)} of JSON: {_type(schema['contentSchema'])}"
+    if schema.get("properties"):
+        fields = (f"<code>{escape(n)}</code>: {_type(s)}" for n, s in schema["properties"].items())
+        return f"{escape(text)} of {', '.join(fields)}"
     if schema.get("items"):
         return f"{escape(text)} of {_type(schema['items'])}"
     return escape(text)

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from ci_common.errors import InvalidRequest, JobNotFound, StorageBusy
+from ci_common.errors import JobNotFound, RangeNotSatisfiable, StorageBusy
 from ci_common.events import CompleteEvent, JobEvent, LogEvent, StatusEvent
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import Job, JobStatus
@@ -49,7 +49,7 @@ def start_offset(job: Job, logs: LogStore, wanted: int | None, *, from_beginning
     job: replaying from somewhere else would hide that, and is refused.
 
     Raises:
-        InvalidRequest: ``wanted`` lies beyond the end of the log.
+        RangeNotSatisfiable: ``wanted`` lies beyond the end of the log.
 
     """
     if wanted is None and from_beginning:
@@ -59,7 +59,7 @@ def start_offset(job: Job, logs: LogStore, wanted: int | None, *, from_beginning
         tail = min(size, _LONGEST_CHARACTER)
         return size - unfinished(logs.read(job.id, size - tail, tail))
     if wanted > size:
-        raise InvalidRequest(
+        raise RangeNotSatisfiable(
             f"offset {wanted} is beyond the end of the log ({size} bytes)",
             hint="Resume with the id of an event of this job, or use from_beginning=true.",
         )

@@ -1,11 +1,15 @@
 """The routes: at ``/`` and at ``/api/v1``, or at ``/api/v1`` only what manages jobs."""
 
+from collections.abc import Sequence
+
 from litestar import Router
+from litestar.handlers import HTTPRouteHandler
 
 from ci_server.routes.cache import list_cache, prune_cache
 from ci_server.routes.health import get_health, get_readiness, get_version
 from ci_server.routes.jobs import cancel_job, get_job, list_jobs
 from ci_server.routes.logs import get_log, head_log
+from ci_server.routes.options import options_of
 from ci_server.routes.streams import stream_job
 from ci_server.routes.submissions import submit, submit_async, submit_stream
 
@@ -32,8 +36,14 @@ MANAGEMENT = (cancel_job,)
 
 
 def build_routers() -> list[Router]:
-    """Return the routers of an application. The description shows each route once."""
+    """Return the routers of an application. The description shows the one at ``API_PREFIX``."""
     return [
-        Router("/", route_handlers=HANDLERS),
-        Router(API_PREFIX, route_handlers=(*HANDLERS, *MANAGEMENT), include_in_schema=False),
+        _router("/", HANDLERS, include_in_schema=False),
+        _router(API_PREFIX, (*HANDLERS, *MANAGEMENT), include_in_schema=True),
     ]
+
+
+def _router(path: str, handlers: Sequence[HTTPRouteHandler], *, include_in_schema: bool) -> Router:
+    # The first handler at a path decides whether Litestar makes an answer of its own.
+    answers = (*options_of(handlers), *handlers)
+    return Router(path, route_handlers=answers, include_in_schema=include_in_schema)

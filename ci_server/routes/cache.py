@@ -10,7 +10,7 @@ from litestar.params import QueryParameter
 from ci_common.api import CacheEntry
 from ci_common.clock import SystemClock
 from ci_common.errors import InvalidRequest
-from ci_common.quantities import parse_seconds
+from ci_common.quantities import DURATION_PATTERN, parse_seconds
 from ci_server.cache import Cache
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import problems
@@ -47,6 +47,7 @@ async def prune_cache(
         QueryParameter(
             description="Only what no job has used for so long: `7d`, `12h`, or seconds.",
             max_length=64,
+            schema_extra={"pattern": DURATION_PATTERN},
         ),
     ] = "0",
 ) -> Sequence[CacheEntry]:

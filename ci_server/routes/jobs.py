@@ -12,7 +12,7 @@ from litestar.params import PathParameter, QueryParameter
 from ci_common.api import JobView, job_view
 from ci_common.jobs import JobStatus
 from ci_server.parts import parts_of
-from ci_server.routes.openapi import OperationAtRoot, problems
+from ci_server.routes.openapi import problems
 
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 1000
@@ -55,7 +55,9 @@ async def get_job(state: State, reference: JobReference) -> JobView:
 async def list_jobs(
     request: Request[object, object, State],
     state: State,
-    limit: Annotated[int, QueryParameter(ge=1, le=LARGEST_LIMIT)] = DEFAULT_LIMIT,
+    limit: Annotated[
+        int, QueryParameter(ge=1, le=LARGEST_LIMIT, description="At most so many.")
+    ] = DEFAULT_LIMIT,
     cursor: Annotated[
         int | None, QueryParameter(ge=1, description="Where the page before ended, from its Link.")
     ] = None,
@@ -79,8 +81,6 @@ async def list_jobs(
     "`complete`. Doing it again changes nothing. A job that has ended otherwise is refused: `409`.",
     tags=["jobs"],
     status_code=202,
-    include_in_schema=True,
-    operation_class=OperationAtRoot,
     responses={
         200: ResponseSpec(JobView, description="It is cancelled.", generate_examples=False),
     }

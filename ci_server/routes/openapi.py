@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from litestar._openapi.schema_generation import SchemaCreator
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import (
     OpenAPIMediaType,
@@ -11,8 +12,9 @@ from litestar.openapi.spec import (
     Reference,
     RequestBody,
     Schema,
-    Server,
 )
+from litestar.plugins import OpenAPISchemaPlugin
+from litestar.typing import FieldDefinition
 
 from ci_common.api import PROBLEM_MEDIA_TYPE, Problem
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
@@ -24,7 +26,7 @@ _MEANINGS = {
     409: "More than one job id begins like that; the job's state does not allow this;"
     " or, to a manifest: files are missing.",
     413: "The upload is larger than this server accepts.",
-    416: "No byte of the range exists.",
+    416: "No byte of the range, or at the offset, exists.",
     422: "The idempotency key was used for a different submission.",
     502: "The container engine failed; the problem says how.",
     503: "The storage is busy or full; try again after the seconds of Retry-After.",
@@ -45,13 +47,45 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
+class StreamedEvent:
+    """One server-sent event of a job's stream; a name for its description only."""
+
+
+class StreamedEventSchema(OpenAPISchemaPlugin):
+    """Describes an event as it arrives: its data is text that holds JSON."""
+
+    @staticmethod
+    def is_plugin_supported_type(value: object) -> bool:
+        """Return whether it is the event."""
+        return value is StreamedEvent
+
+    def to_openapi_schema(
+        self,
+        field_definition: FieldDefinition,  # noqa: ARG002 -- the interface is Litestar's
+        schema_creator: SchemaCreator,
+    ) -> Schema:
+        """Return the description."""
+        events = FieldDefinition.from_annotation(
+            JobIdEvent | StatusEvent | LogEvent | CompleteEvent
+        )
+        text = Schema(
+            type=OpenAPIType.STRING,
+            content_media_type="application/json",
+            content_schema=schema_creator.for_field_definition(events),
+        )
+        offset = Schema(type=OpenAPIType.STRING, pattern="^[0-9]+$")
+        return Schema(
+            type=OpenAPIType.OBJECT, properties={"id": offset, "data": text}, required=["data"]
+        )
+
+
 def event_stream(description: str) -> dict[int, ResponseSpec]:
     """Return the description of an answer that is a stream of job events."""
     return {
         200: ResponseSpec(
-            data_container=JobIdEvent | StatusEvent | LogEvent | CompleteEvent,
-            description=f"{description} The data of each event is one of these, as JSON on one "
-            "line; its id is the offset in the log after it. Ignore types you do not know.",
+            data_container=StreamedEvent,
+            description=f"{description} The data of each event is JSON on one line; its id is "
+            "the offset in the log after it. Ignore types you do not know.",
             media_type="text/event-stream",
             generate_examples=False,
         )
@@ -112,11 +146,3 @@ class SubmitOperation(Operation):
     def __post_init__(self) -> None:
         self.parameters = [*(self.parameters or ()), _idempotency_key(), _scope()]
         self.request_body = _form()
-
-
-@dataclass
-class OperationAtRoot(Operation):
-    """An operation whose path is whole as it stands."""
-
-    def __post_init__(self) -> None:
-        self.servers = [Server(url="/")]

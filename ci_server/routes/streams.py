@@ -28,7 +28,7 @@ _LONGEST_OFFSET = 18
     "followed; an ended one is replayed (`from_beginning=true`) or completes at once.",
     tags=["jobs"],
     responses=event_stream("The job's states, its log and the verdict.")
-    | problems(400, 404, 409, 503),
+    | problems(400, 404, 409, 416, 503),
 )
 async def stream_job(
     state: State,
@@ -38,12 +38,20 @@ async def stream_job(
         QueryParameter(description="Begin with the log's first byte, not with its present end."),
     ] = False,
     offset: Annotated[
-        int | None, QueryParameter(ge=0, lt=10**_LONGEST_OFFSET, description="Begin at this byte.")
+        int | None,
+        QueryParameter(
+            ge=0,
+            lt=10**_LONGEST_OFFSET,
+            description="Begin at this byte.",
+            schema_extra={"minimum": 0},  # which Litestar leaves out
+        ),
     ] = None,
     last_event_id: Annotated[
         str | None,
         HeaderParameter(
-            name="Last-Event-ID", description="Resume after this event; wins over both."
+            name="Last-Event-ID",
+            description="Resume after this event; wins over both.",
+            schema_extra={"pattern": f"^[0-9]{{1,{_LONGEST_OFFSET}}}$"},
         ),
     ] = None,
 ) -> JobStream:

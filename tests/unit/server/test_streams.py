@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ci_common.errors import InvalidRequest, JobNotFound
+from ci_common.errors import JobNotFound, RangeNotSatisfiable
 from ci_common.events import CompleteEvent, LogEvent
 from ci_common.jobs import EndReason, Job, JobStatus
 from ci_common.recipe import Recipe
@@ -124,5 +124,5 @@ def test_where_a_reader_begins():
     assert start_offset(RUNNING, staged, None, from_beginning=False) == 2
     assert start_offset(RUNNING, staged, 3, from_beginning=True) == 3
     assert start_offset(RUNNING, staged, 4, from_beginning=False) == 4
-    with pytest.raises(InvalidRequest, match="beyond the end"):
+    with pytest.raises(RangeNotSatisfiable, match="beyond the end"):
         start_offset(RUNNING, staged, 5, from_beginning=False)

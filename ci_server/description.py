@@ -1,0 +1,96 @@
+"""The API's description, and what Litestar's own needs to be right."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Request, Response, Router
+from litestar.exceptions import NotFoundException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Server
+
+from ci_common import __version__
+from ci_server.examples import EXAMPLES
+from ci_server.schema_page import SchemaPage
+
+_NULL = {"type": "null"}
+
+
+def description_config() -> OpenAPIConfig:
+    """Return what the application is told about its description."""
+    return OpenAPIConfig(
+        title="Standby CI",
+        version=__version__,
+        description="Submit a project as a zip, watch its tests run in a fresh container. "
+        "Those routes that the first version had are at `/` too, without the prefix. "
+        "Errors are problem documents (RFC 9457).",
+        servers=[Server(url="/")],
+        openapi_router=Router(
+            "/schema", route_handlers=[], include_in_schema=False, after_request=_plain_not_found
+        ),
+        render_plugins=[DescriptionPage(path="/"), DescriptionJSON(path="/openapi.json")],
+    )
+
+
+class DescriptionPage(SchemaPage):
+    """The description for people, as it is for programs."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        """Return the page."""
+        return super().render(request, corrected(openapi_schema))
+
+
+class DescriptionJSON(JsonRenderPlugin):
+    """The description for programs."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        """Return the JSON."""
+        return super().render(request, corrected(openapi_schema))
+
+
+def corrected(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a description with our examples, and without what Litestar says that is not so.
+
+    A parameter that may be left out is said to be null as well, which no text
+    in a URL or a header is. Pure.
+    """
+    components = schema["components"]
+    models = {
+        name: {**model, "examples": [EXAMPLES[name]]} if name in EXAMPLES else model
+        for name, model in components["schemas"].items()
+    }
+    return {
+        **schema,
+        "paths": {path: _path_item(item) for path, item in schema["paths"].items()},
+        "components": {**components, "schemas": models},
+    }
+
+
+def _path_item(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {method: _operation(operation) for method, operation in item.items()}
+
+
+def _operation(operation: Mapping[str, Any]) -> Mapping[str, Any]:
+    parameters = operation.get("parameters")
+    return (
+        {**operation, "parameters": [_parameter(each) for each in parameters]}
+        if parameters
+        else operation
+    )
+
+
+def _parameter(parameter: Mapping[str, Any]) -> Mapping[str, Any]:
+    schema = dict(parameter.get("schema") or {})
+    choices = [choice for choice in schema.pop("oneOf", ()) if choice != _NULL]
+    if not choices:
+        return parameter
+    choice = choices[0] if len(choices) == 1 else {"oneOf": choices}
+    return {**parameter, "schema": {**choice, **schema}}
+
+
+async def _plain_not_found(response: Response[Any]) -> Response[Any]:
+    # Litestar has a page of its own for what is not under /schema.
+    if response.status_code == HTTPStatus.NOT_FOUND:
+        raise NotFoundException
+    return response

@@ -1,0 +1,68 @@
+"""An example of everything that travels, by the name of its model, for the description.
+
+They are values of the models themselves, so the type checker knows when one
+has become wrong; a test knows when one is missing.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ci_common import __version__
+from ci_common.api import CacheEntry, JobAccepted, JobView, Problem
+from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
+from ci_server.routes.health import Health, Readiness, Version
+
+_JOB_ID = "3f2a9c1e-7d54-4c0b-9f0e-1b2d3c4e5f60"
+_REQUEST_ID = "9b1f0c6a5d2e4f7f8a3b6c1d0e9f8a7b"
+
+_EXAMPLES = (
+    Health(),
+    Readiness(ready=True, executor="docker", leader=True, queued=0, running=1, problems={}),
+    Version(__version__, "3.12.8", manifests=True),
+    JobAccepted(_JOB_ID),
+    JobView(
+        job_id=_JOB_ID,
+        status="completed",
+        success=True,
+        start_time="2026-11-21T09:30:00.125Z",
+        end_time="2026-11-21T09:30:12.750Z",
+        created_at="2026-11-21T09:30:00.118Z",
+        reason="passed",
+        exit_code=0,
+        detail=None,
+        project="demo",
+        attempt=1,
+        priority=0,
+        submitter="ada",
+        labels={"branch": "main"},
+        command="python -m pytest",
+    ),
+    JobIdEvent(_JOB_ID),
+    StatusEvent(status="queued", position=3),
+    LogEvent("Running tests...\n"),
+    CompleteEvent(success=True, exit_code=0, reason="passed"),
+    CacheEntry(
+        kind="dependencies",
+        key="b312651cc5214bcb",
+        size_bytes=48_234_496,
+        created_at="2026-11-20T16:02:11.004Z",
+        last_used_at="2026-11-21T09:30:00.125Z",
+        image="python:3.12-slim",
+        about="ci_pip install -r requirements.txt",
+    ),
+    Problem(
+        type="urn:standby-ci:problem:job_not_found",
+        title="There is no such job.",
+        status=404,
+        detail="there is no job '3f2a'",
+        code="job_not_found",
+        request_id=_REQUEST_ID,
+        hint="ci list shows the jobs there are; ended ones are removed after a while",
+        instance="/api/v1/jobs/3f2a",
+    ),
+)
+
+EXAMPLES: Mapping[str, Any] = {type(each).__name__: msgspec.to_builtins(each) for each in _EXAMPLES}
+"""By the name of the model, as JSON has it."""

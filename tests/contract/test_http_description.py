@@ -1,0 +1,76 @@
+"""The description of the API is whole: what it says of each route, and an example of each model."""
+
+from collections.abc import Iterator
+
+import httpx2
+import jsonschema_rs
+import pytest
+
+from ci_server.examples import EXAMPLES
+from tests.contract.http_harness import running_server
+
+_METHODS = {"get", "head", "post", "put", "patch", "delete"}
+
+
+@pytest.fixture(scope="module")
+def description(tmp_path_factory) -> dict:
+    with running_server(tmp_path_factory.mktemp("description")) as server:
+        return server.get("/schema/openapi.json").json()
+
+
+def operations(description: dict) -> Iterator[tuple[str, dict]]:
+    for path, item in description["paths"].items():
+        for method in _METHODS & set(item):
+            yield f"{method} {path}", item[method]
+
+
+def answers(description: dict) -> Iterator[tuple[str, str, dict]]:
+    for name, operation in operations(description):
+        for status, answer in operation["responses"].items():
+            yield name, status, answer
+
+
+def test_every_operation_has_a_name_of_its_own_and_says_what_it_does(description):
+    ids = [operation["operationId"] for _, operation in operations(description)]
+    assert len(ids) == len(set(ids)) > 10
+    for name, operation in operations(description):
+        assert operation.get("summary"), name
+        assert operation.get("tags"), name
+
+
+def test_every_parameter_and_every_answer_is_explained(description):
+    for name, operation in operations(description):
+        for parameter in operation.get("parameters", ()):
+            assert parameter.get("description"), f"{name}: {parameter['name']}"
+    for name, status, answer in answers(description):
+        assert answer.get("description"), f"{name}: {status}"
+
+
+def test_every_failure_is_a_problem_document(description):
+    for name, status, answer in answers(description):
+        if int(status) >= 400 and not name.endswith("/ready"):
+            assert list(answer["content"]) == ["application/problem+json"], f"{name}: {status}"
+
+
+def test_no_parameter_is_null(description):
+    for name, operation in operations(description):
+        for parameter in operation.get("parameters", ()):
+            assert {"type": "null"} not in parameter["schema"].get("oneOf", []), name
+
+
+def test_every_model_has_an_example_that_is_one(description):
+    models = description["components"]["schemas"]
+    objects = {name for name, model in models.items() if model.get("type") == "object"}
+    assert objects - set(EXAMPLES) == set()
+    assert set(EXAMPLES) - set(models) == set()
+    for name in objects:
+        (example,) = models[name]["examples"]
+        schema = {"$ref": f"#/components/schemas/{name}", "components": description["components"]}
+        jsonschema_rs.validator_for(schema).validate(example)
+
+
+def test_options_tells_all_methods_of_a_path(tmp_path):
+    with running_server(tmp_path) as server:
+        allowed = httpx2.options(f"{server.url}/api/v1/jobs/last").headers["Allow"]
+        assert allowed == "DELETE, GET, OPTIONS"
+        assert httpx2.options(f"{server.url}/jobs/last").headers["Allow"] == "GET, OPTIONS"
