@@ -11,7 +11,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Server
 
 from ci_common import __version__
-from ci_server.examples import EXAMPLES
+from ci_server.examples import EXAMPLES, PARAMETERS
 from ci_server.schema_page import SchemaPage
 
 _NULL = {"type": "null"}
@@ -81,12 +81,18 @@ def _operation(operation: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _parameter(parameter: Mapping[str, Any]) -> Mapping[str, Any]:
-    schema = dict(parameter.get("schema") or {})
-    choices = [choice for choice in schema.pop("oneOf", ()) if choice != _NULL]
+    schema = _without_null(parameter["schema"])
+    example = {"example": PARAMETERS[name]} if (name := parameter["name"]) in PARAMETERS else {}
+    return {**parameter, "schema": schema, **example}
+
+
+def _without_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    choices = [choice for choice in schema.get("oneOf", ()) if choice != _NULL]
     if not choices:
-        return parameter
+        return schema
+    rest = {key: value for key, value in schema.items() if key != "oneOf"}
     choice = choices[0] if len(choices) == 1 else {"oneOf": choices}
-    return {**parameter, "schema": {**choice, **schema}}
+    return {**choice, **rest}
 
 
 async def _plain_not_found(response: Response[Any]) -> Response[Any]:

@@ -1,7 +1,7 @@
-"""An example of everything that travels, by the name of its model, for the description.
+"""An example of everything that travels, for the description.
 
-They are values of the models themselves, so the type checker knows when one
-has become wrong; a test knows when one is missing.
+Those of models are values of the models themselves, so the type checker knows
+when one has become wrong; a test knows when one is missing.
 """
 
 from collections.abc import Mapping
@@ -66,3 +66,16 @@ _EXAMPLES = (
 
 EXAMPLES: Mapping[str, Any] = {type(each).__name__: msgspec.to_builtins(each) for each in _EXAMPLES}
 """By the name of the model, as JSON has it."""
+
+PARAMETERS: Mapping[str, Any] = {
+    "reference": "last",
+    "limit": 20,
+    "cursor": 41,
+    "offset": 1024,
+    "older_than": "7d",
+    "Idempotency-Key": _REQUEST_ID,
+    "Last-Event-ID": "1024",
+    "Range": "bytes=-4096",
+    "CI-Scope": "5f" * 32,
+}
+"""By the name of the parameter; yes, no and those with few values need none."""

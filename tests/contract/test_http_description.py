@@ -6,7 +6,7 @@ import httpx2
 import jsonschema_rs
 import pytest
 
-from ci_server.examples import EXAMPLES
+from ci_server.examples import EXAMPLES, PARAMETERS
 from tests.contract.http_harness import running_server
 
 _METHODS = {"get", "head", "post", "put", "patch", "delete"}
@@ -67,6 +67,19 @@ def test_every_model_has_an_example_that_is_one(description):
         (example,) = models[name]["examples"]
         schema = {"$ref": f"#/components/schemas/{name}", "components": description["components"]}
         jsonschema_rs.validator_for(schema).validate(example)
+
+
+def test_every_parameter_with_many_values_has_an_example_that_is_one(description):
+    named = set()
+    for name, operation in operations(description):
+        for parameter in operation.get("parameters", ()):
+            schema = parameter["schema"]
+            named.add(parameter["name"])
+            if "enum" in schema or schema.get("type") == "boolean":
+                continue
+            assert "example" in parameter, f"{name}: {parameter['name']}"
+            jsonschema_rs.validator_for(schema).validate(parameter["example"])
+    assert set(PARAMETERS) - named == set()
 
 
 def test_options_tells_all_methods_of_a_path(tmp_path):
