@@ -14,7 +14,14 @@ from litestar.openapi.spec import (
     Server,
 )
 
-from ci_common.api import PROBLEM_MEDIA_TYPE, Problem
+from ci_common.api import (
+    PROBLEM_MEDIA_TYPE,
+    EventsFollowed,
+    EventsGap,
+    EventView,
+    Problem,
+    QueueDepth,
+)
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
 from ci_server.trees import SCOPE_HEADER
 
@@ -52,6 +59,19 @@ def event_stream(description: str) -> dict[int, ResponseSpec]:
             data_container=JobIdEvent | StatusEvent | LogEvent | CompleteEvent,
             description=f"{description} The data of each event is one of these, as JSON on one "
             "line; its id is the offset in the log after it. Ignore types you do not know.",
+            media_type="text/event-stream",
+            generate_examples=False,
+        )
+    }
+
+
+def live_stream(description: str) -> dict[int, ResponseSpec]:
+    """Return the description of an answer that is a stream of what happens to jobs."""
+    return {
+        200: ResponseSpec(
+            data_container=EventsFollowed | EventView | QueueDepth | EventsGap,
+            description=f"{description} The data of each event is one of these, as JSON on one "
+            "line; its id is the sequence number to go on from. Ignore types you do not know.",
             media_type="text/event-stream",
             generate_examples=False,
         )
