@@ -11,13 +11,11 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from litestar import Litestar, Response, Router
-from litestar.enums import ScopeType
 from litestar.exceptions import NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Server as ServerUrl
 from litestar.types import (
-    HTTPScope,
     LifeSpanReceive,
     LifeSpanScope,
     LifeSpanSend,
@@ -56,12 +54,10 @@ class Application(Litestar):
         """Serve one connection, or the application's life."""
         if scope["type"] == "lifespan":
             await super().__call__(scope, receive, self._saying_why(cast("LifeSpanSend", send)))
-        elif scope["type"] == ScopeType.HTTP:
-            await self._serve(scope, cast("Receive", receive), cast("Send", send))
         else:
-            await super().__call__(scope, receive, send)
+            await self._serve(scope, cast("Receive", receive), cast("Send", send))
 
-    async def _serve(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = assign_request_id(scope)
 
         async def send_with_id(message: Message) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from ci_common.api import EventsFollowed, EventsGap, EventView, QueueDepth, event_view
 from ci_common.errors import StorageBusy
-from ci_common.job_events import EVERYTHING, EventFilter, EventPage
+from ci_common.job_events import EventPage
 from ci_common.signals import Subscription
+from ci_server.event_selection import Selection
 from ci_server.live import LOOK_AGAIN, LiveUpdates
 from ci_server.shutdown import Shutdown
 
@@ -22,14 +23,6 @@ LONGEST_WAIT = 15.0
 _SHUTDOWN = "shutdown"
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """What a listener wants: changes of jobs (None: none of them), how deep the queue is."""
-
-    jobs: EventFilter | None = EVERYTHING
-    depth: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,22 @@
 """What happens to all jobs: as it happens, or page by page."""
 
-from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
-from litestar import get
+from litestar import WebSocket, get, websocket
 from litestar.datastructures import State
+from litestar.exceptions import PermissionDeniedException
 from litestar.params import HeaderParameter, QueryParameter
 
-from ci_common.api import QUEUE_DEPTH, EventHistory, event_view
+from ci_common.api import PROBLEM_MEDIA_TYPE, QUEUE_DEPTH, EventHistory, event_view
 from ci_common.errors import InvalidRequest
-from ci_common.job_events import EventFilter, EventType
-from ci_server.event_reader import EventReader, Placed, Selection, gap_in
+from ci_common.job_events import EventType
+from ci_server.event_reader import EventReader, Placed, gap_in
+from ci_server.event_selection import selection_of
+from ci_server.event_socket import EventSocket
+from ci_server.origins import refuse_foreign_socket
 from ci_server.parts import parts_of
+from ci_server.problems import described
 from ci_server.routes.openapi import OperationAtRoot, live_stream, problems
 from ci_server.sse import EventStream
 
@@ -133,32 +137,28 @@ async def list_events(
     )
 
 
-def selection_of(
-    job_id: str | None,
-    project: str | None,
-    submitter: str | None,
-    types: Sequence[str] | None,
-) -> Selection:
-    """Return what these parameters select; without types every change of a job.
+@websocket("/events")
+async def listen(socket: WebSocket[Any, Any, Any]) -> None:
+    """Take subscriptions over a WebSocket."""
+    try:
+        refuse_foreign_socket(socket)
+    except PermissionDeniedException as refusal:
+        await _refuse(socket, refusal)
+    else:
+        await EventSocket(socket, parts_of(socket.app.state)).serve()
 
-    Raises:
-        InvalidRequest: there is no such type.
 
-    """
-    named = {name.strip() for item in types or () for name in item.split(",") if name.strip()}
-    depth = QUEUE_DEPTH in named
-    named.discard(QUEUE_DEPTH)
-    unknown = named - {kind.value for kind in EventType}
-    if unknown:
-        raise InvalidRequest(
-            f"type: there is no event {min(unknown)[:40]!r}",
-            hint=f"Types are {', '.join(EventType)} and {QUEUE_DEPTH}.",
-        )
-    if depth and not named:
-        return Selection(jobs=None, depth=True)
-    kinds = frozenset(map(EventType, named))
-    wanted = EventFilter(job_id=job_id, project=project, submitter=submitter, types=kinds)
-    return Selection(jobs=wanted, depth=depth)
+async def _refuse(socket: WebSocket[Any, Any, Any], refusal: PermissionDeniedException) -> None:
+    if "websocket.http.response" not in (socket.scope.get("extensions") or {}):
+        await socket.close()
+        return
+    problem, _ = described(socket.scope, refusal)
+    send: Any = socket.send
+    headers = [(b"content-type", PROBLEM_MEDIA_TYPE.encode())]
+    await send(
+        {"type": "websocket.http.response.start", "status": problem.status, "headers": headers}
+    )
+    await send({"type": "websocket.http.response.body", "body": msgspec.json.encode(problem)})
 
 
 def encoded(placed: Placed) -> bytes:
