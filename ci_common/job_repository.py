@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
+from ci_common.job_events import EventStore
 from ci_common.jobs import EndReason, Job, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
 from ci_common.snapshots import SnapshotStore
@@ -27,8 +28,9 @@ class JobRepository(Protocol):
 
     A job's project and log are files beside the rows: ``stash`` and ``logs`` keep
     them, under ``data_dir``, which is all that has to be saved of a server.
-    ``blobs`` and ``snapshots`` keep their notes beside the jobs; ``space``
-    tells how much room there is for all of it.
+    ``blobs`` and ``snapshots`` keep their notes beside the jobs; ``events`` has
+    what happened to these, written with each change; ``space`` tells how much
+    room there is for all of it.
     """
 
     data_dir: Path
@@ -36,6 +38,7 @@ class JobRepository(Protocol):
     logs: LogStore
     blobs: BlobStore
     snapshots: SnapshotStore
+    events: EventStore
     space: Space
 
     async def initialize(self) -> None:

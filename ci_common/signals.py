@@ -2,7 +2,8 @@
 
 Topics: ``queue`` (something may be startable), ``cache`` (something kept is
 not to be kept any more), ``job:<id>`` (a row changed), ``log:<id>`` (a log
-grew). Everyone who waits also looks by itself now and then.
+grew), and ``events`` (any of ``queue`` and ``job:<id>``; nobody signals it).
+Everyone who waits also looks by itself now and then.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from typing import Protocol
 
 QUEUE = "queue"
 CACHE = "cache"
+EVENTS = "events"
 
 CROWD = 10
 """As many listeners to one log's growth are a crowd: their signals are merged."""
@@ -33,12 +35,13 @@ much as reading and sending them (measured).
 """
 
 _LONGEST_PAUSE = 0.2
+_JOB = "job:"
 _LOG = "log:"
 
 
 def job_topic(job_id: str) -> str:
     """Return the topic of changes to a job's row."""
-    return f"job:{job_id}"
+    return _JOB + job_id
 
 
 def log_topic(job_id: str) -> str:
@@ -124,6 +127,9 @@ class LocalSignals:
         listeners = tuple(self._listeners.get(topic, ()))
         for listener in listeners:
             listener.deliver(topic)
+        if topic == QUEUE or topic.startswith(_JOB):
+            for listener in self._listeners.get(EVENTS, ()):
+                listener.deliver(EVENTS)
         if len(listeners) >= CROWD and topic.startswith(_LOG):
             self._pausing[topic] = False
             pause = min(_LONGEST_PAUSE, len(listeners) * CROWD_PAUSE)

@@ -12,6 +12,7 @@ import msgspec
 from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
 from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
+from ci_common.job_events import EventStore
 from ci_common.jobs import EndReason, Job, JobStatus, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
 from ci_common.snapshots import SnapshotStore
@@ -22,6 +23,7 @@ from ci_persistence.blobs import SQLiteBlobStore, hold_packs
 from ci_persistence.data_directory import DataDirectory
 from ci_persistence.database import DEFAULT_BUSY_TIMEOUT, Database, Transaction
 from ci_persistence.disk import ensure_folder
+from ci_persistence.job_events import SQLiteEventStore
 from ci_persistence.job_rows import columns_of, job_from_row, moment_columns, to_microseconds
 from ci_persistence.logs import DEFAULT_MAX_LOG_BYTES, FileLogStore
 from ci_persistence.snapshots import SQLiteSnapshotStore
@@ -51,6 +53,7 @@ class SQLiteJobRepository:
     logs: LogStore
     blobs: BlobStore
     snapshots: SnapshotStore
+    events: EventStore
     space: Space
 
     def __init__(
@@ -72,6 +75,7 @@ class SQLiteJobRepository:
         self._database = Database(file, busy_timeout=busy_timeout)
         self.blobs = SQLiteBlobStore(self._database)
         self.snapshots = SQLiteSnapshotStore(self._database)
+        self.events = SQLiteEventStore(self._database)
 
     async def initialize(self) -> None:
         """Open the database and bring its schema up to date. Idempotent.

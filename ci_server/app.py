@@ -10,9 +10,7 @@ from functools import cache
 from typing import Any, cast
 
 from litestar import Litestar
-from litestar.enums import ScopeType
 from litestar.types import (
-    HTTPScope,
     LifeSpanReceive,
     LifeSpanScope,
     LifeSpanSend,
@@ -31,7 +29,7 @@ from ci_server.parts import Parts
 from ci_server.problems import problem_response
 from ci_server.request_ids import assign_request_id, current_request_id, echo_request_id
 from ci_server.routes import build_routers
-from ci_server.routes.openapi import StreamedEventSchema
+from ci_server.routes.openapi import StreamSchema
 from ci_server.settings import Settings, load_settings
 from ci_server.shutdown import on_signals
 from ci_server.tuple_schema import TupleSchema
@@ -52,12 +50,10 @@ class Application(Litestar):
         """Serve one connection, or the application's life."""
         if scope["type"] == "lifespan":
             await super().__call__(scope, receive, self._saying_why(cast("LifeSpanSend", send)))
-        elif scope["type"] == ScopeType.HTTP:
-            await self._serve(scope, cast("Receive", receive), cast("Send", send))
         else:
-            await super().__call__(scope, receive, send)
+            await self._serve(scope, cast("Receive", receive), cast("Send", send))
 
-    async def _serve(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = assign_request_id(scope)
 
         async def send_with_id(message: Message) -> None:
@@ -107,7 +103,7 @@ def create_app(
         before_request=refuse_foreign_page,
         logging_config=None,
         openapi_config=description_config(),
-        plugins=[TupleSchema(), StreamedEventSchema()],
+        plugins=[TupleSchema(), StreamSchema()],
     )
 
 

@@ -29,6 +29,7 @@ from ci_persistence.schema import load_migrations
 from ci_persistence.space import DiskSpace, Reserve
 from ci_server.control import JobControl
 from ci_server.listening import listening_host
+from ci_server.live import LiveUpdates
 from ci_server.log_config import configure_logging
 from ci_server.parts import Parts
 from ci_server.settings import Settings, is_loopback
@@ -79,6 +80,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             executor_name=name,
             controller=controller,
             outage=Outage(repository.data_dir),
+            live=LiveUpdates(repository, signals),
         )
 
 

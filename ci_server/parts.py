@@ -10,6 +10,7 @@ from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
 from ci_common.signals import Signals
 from ci_server.control import JobControl
+from ci_server.live import LiveUpdates
 from ci_server.settings import Settings
 from ci_server.shutdown import Shutdown
 from ci_server.submissions import Submissions
@@ -43,6 +44,7 @@ class Parts:
     executor_name: str
     controller: ControllerState
     outage: Outage
+    live: LiveUpdates
 
 
 def parts_of(state: State) -> Parts:

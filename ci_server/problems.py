@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import Scope
 
 from ci_common import errors
 from ci_common.api import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, Problem
@@ -62,9 +63,7 @@ _logger = logging.getLogger(__name__)
 
 def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Return the problem document for whatever a handler raised; log what is our fault."""
-    problem, headers = _describe(request, error)
-    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log_fault(problem, error)
+    problem, headers = described(request.scope, error)
     return Response(
         msgspec.json.encode(problem),
         status_code=problem.status,
@@ -73,10 +72,16 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
     )
 
 
-def _describe(
-    request: Request[Any, Any, Any], error: Exception
-) -> tuple[Problem, Mapping[str, str]]:
-    request_id, instance = request_id_of(request.scope), request.scope["path"]
+def described(scope: Scope, error: Exception) -> tuple[Problem, Mapping[str, str]]:
+    """Return the problem document and its headers; log what is our fault."""
+    problem, headers = _describe(scope, error)
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log_fault(problem, error)
+    return problem, headers
+
+
+def _describe(scope: Scope, error: Exception) -> tuple[Problem, Mapping[str, str]]:
+    request_id, instance = request_id_of(scope), scope["path"]
     headers: dict[str, str] = {}
     hint: str | None = None
     if isinstance(error, CIError):

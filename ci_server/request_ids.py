@@ -3,20 +3,24 @@
 import re
 import uuid
 from contextvars import ContextVar
+from typing import Any
 
-from litestar.types import HTTPScope, Message, Scope
+from litestar.types import Message, Scope
 
 REQUEST_ID_HEADER = "X-Request-ID"
 
 _ACCEPTABLE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _HEADER = REQUEST_ID_HEADER.lower().encode()
 _STATE_KEY = "request_id"
+_BEGINNINGS = frozenset(
+    {"http.response.start", "websocket.accept", "websocket.http.response.start"}
+)
 
 current_request_id: ContextVar[str] = ContextVar("current_request_id", default="-")
 """The id of the request that the running task serves, ``-`` outside of one."""
 
 
-def assign_request_id(scope: HTTPScope) -> str:
+def assign_request_id(scope: Scope) -> str:
     """Give the request the id its caller sent, if it is a sane one, else a new one."""
     sent = next((value for name, value in scope["headers"] if name == _HEADER), b"")
     chosen = sent.decode("ascii") if _ACCEPTABLE.fullmatch(sent) else uuid.uuid4().hex
@@ -31,5 +35,6 @@ def request_id_of(scope: Scope) -> str:
 
 def echo_request_id(message: Message, request_id: str) -> None:
     """Add the id to the headers of an answer that is about to start."""
-    if message["type"] == "http.response.start":
-        message["headers"] = [*message.get("headers", ()), (_HEADER, request_id.encode())]
+    if message["type"] in _BEGINNINGS:
+        fields: dict[str, Any] = message  # type: ignore[assignment]
+        fields["headers"] = [*fields.get("headers", ()), (_HEADER, request_id.encode())]

@@ -1,4 +1,4 @@
-"""A job's stream as Server-Sent Events.
+"""Streams as Server-Sent Events: a job's, and those of all jobs.
 
 A thousand readers of one job are a thousand of these, so each is kept small:
 one task besides the request's own, where the library's way of serving takes four.
@@ -7,7 +7,7 @@ one task besides the request's own, where the library's way of serving takes fou
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
@@ -24,8 +24,11 @@ LINGER = 2.0
 PING = ServerSentEvent(comment="ping", sep="\n").encode()
 
 
-class JobStream(EventSourceResponse):
-    """A response that sends events with their offsets as ids, and a comment now and then.
+T = TypeVar("T")
+
+
+class EventStream(EventSourceResponse, Generic[T]):
+    """A response that sends events as ``encode`` has them, and a comment now and then.
 
     Ends with its events, or when its reader goes; soon after the shutdown
     begins even if its reader has stopped reading. ``ping_interval`` is in seconds.
@@ -33,7 +36,8 @@ class JobStream(EventSourceResponse):
 
     def __init__(
         self,
-        events: AsyncGenerator[Positioned, None],
+        events: AsyncGenerator[T, None],
+        encode: Callable[[T], bytes],
         *,
         shutdown: Shutdown,
         ping_interval: float,
@@ -41,6 +45,7 @@ class JobStream(EventSourceResponse):
     ) -> None:
         super().__init__(events, headers=headers, ping=ping_interval)
         self._events = events
+        self._encode = encode
         self._shutdown = shutdown
 
     async def __call__(self, _scope: "Scope", receive: "Receive", send: "Send") -> None:
@@ -70,8 +75,8 @@ class JobStream(EventSourceResponse):
 
     async def _send_all(self, send: "Send") -> None:
         async with aclosing(self._events) as events:
-            async for positioned in events:
-                await send(_body(encoded(positioned)))
+            async for event in events:
+                await send(_body(self._encode(event)))
         await send(_body(b"", more=False))
 
     async def _watch(self, receive: "Receive", send: "Send", leave: Callable[[], object]) -> None:
@@ -86,6 +91,22 @@ class JobStream(EventSourceResponse):
                 if message["type"] == "http.disconnect":
                     leave()
                     return
+
+
+class JobStream(EventStream[Positioned]):
+    """The stream of one job: events with their offsets as ids."""
+
+    def __init__(
+        self,
+        events: AsyncGenerator[Positioned, None],
+        *,
+        shutdown: Shutdown,
+        ping_interval: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(
+            events, encoded, shutdown=shutdown, ping_interval=ping_interval, headers=headers
+        )
 
 
 def encoded(positioned: Positioned) -> bytes:

@@ -3,13 +3,51 @@
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
+from websockets.http11 import Request
 
 from ci_common.errors import ConfigurationError
 from ci_server.app import Application
+from ci_server.event_socket import DROP, LARGEST_COMMAND
 from ci_server.parts import parts_of
 from ci_server.settings import Settings
+
+DROP_GRACE = 10.0
+"""Seconds in which a client that was dropped can still read what is on its way, and why."""
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """A WebSocket that can be ended although its client does not read.
+
+    An ASGI application can only send when there is room for it, also that it
+    ends; and a connection that is closed as usual stays until all was read.
+    """
+
+    def handle_connect(self, event: Request) -> None:
+        """Take a handshake; give the application the means to drop the connection."""
+        super().handle_connect(event)
+        if not self.close_sent:
+            extensions: dict[str, Any] = self.scope["extensions"] or {}
+            self.scope["extensions"] = extensions | {DROP: self.drop}
+
+    def drop(self, code: int, reason: str) -> None:
+        """Close behind what is on its way, and end it all a little later. Idempotent."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.stop_keepalive()
+        with contextlib.suppress(InvalidState):
+            self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(DROP_GRACE, self.transport.abort)
 
 
 class Server(uvicorn.Server):
@@ -66,6 +104,13 @@ def server_config(
         log_level="warning",
         access_log=False,
         server_header=False,
+        ws=SocketProtocol,
+        ws_max_size=LARGEST_COMMAND,
+        # A slow reader answers a ping only once it has read what lies before that.
+        ws_ping_interval=settings.ping_interval,
+        ws_ping_timeout=None,
+        # Compressing costs each connection 64 KiB and more time than a network of today saves.
+        ws_per_message_deflate=False,
         # uvicorn counts whole seconds.
         timeout_graceful_shutdown=max(1, round(settings.shutdown_grace)),
     )

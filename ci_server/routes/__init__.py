@@ -6,6 +6,7 @@ from litestar import Router
 from litestar.handlers import HTTPRouteHandler
 
 from ci_server.routes.cache import list_cache, prune_cache
+from ci_server.routes.events import list_events, listen, stream_events
 from ci_server.routes.health import get_health, get_readiness, get_version
 from ci_server.routes.jobs import cancel_job, get_job, list_jobs
 from ci_server.routes.logs import get_log, head_log
@@ -31,7 +32,7 @@ HANDLERS = (
     get_version,
 )
 
-MANAGEMENT = (cancel_job,)
+MANAGEMENT = (cancel_job, stream_events, list_events, listen)
 """Newer than the first version's routes, which clients without a prefix know."""
 
 

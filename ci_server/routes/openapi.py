@@ -16,7 +16,14 @@ from litestar.openapi.spec import (
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
-from ci_common.api import PROBLEM_MEDIA_TYPE, Problem
+from ci_common.api import (
+    PROBLEM_MEDIA_TYPE,
+    EventsFollowed,
+    EventsGap,
+    EventView,
+    Problem,
+    QueueDepth,
+)
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
 from ci_server.trees import SCOPE_HEADER
 
@@ -51,31 +58,37 @@ class StreamedEvent:
     """One server-sent event of a job's stream; a name for its description only."""
 
 
-class StreamedEventSchema(OpenAPISchemaPlugin):
-    """Describes an event as it arrives: its data is text that holds JSON."""
+class StreamedUpdate:
+    """One server-sent event of the stream of all jobs; a name for its description only."""
+
+
+_STREAMED = {
+    StreamedEvent: JobIdEvent | StatusEvent | LogEvent | CompleteEvent,
+    StreamedUpdate: EventsFollowed | EventView | QueueDepth | EventsGap,
+}
+
+
+class StreamSchema(OpenAPISchemaPlugin):
+    """Describes a server-sent event as it arrives: its data is text that holds JSON."""
 
     @staticmethod
     def is_plugin_supported_type(value: object) -> bool:
-        """Return whether it is the event."""
-        return value is StreamedEvent
+        """Return whether it is such an event."""
+        return value in _STREAMED
 
     def to_openapi_schema(
-        self,
-        field_definition: FieldDefinition,  # noqa: ARG002 -- the interface is Litestar's
-        schema_creator: SchemaCreator,
+        self, field_definition: FieldDefinition, schema_creator: SchemaCreator
     ) -> Schema:
         """Return the description."""
-        events = FieldDefinition.from_annotation(
-            JobIdEvent | StatusEvent | LogEvent | CompleteEvent
-        )
+        events = FieldDefinition.from_annotation(_STREAMED[field_definition.annotation])
         text = Schema(
             type=OpenAPIType.STRING,
             content_media_type="application/json",
             content_schema=schema_creator.for_field_definition(events),
         )
-        offset = Schema(type=OpenAPIType.STRING, pattern="^[0-9]+$")
+        position = Schema(type=OpenAPIType.STRING, pattern="^[0-9]+$")
         return Schema(
-            type=OpenAPIType.OBJECT, properties={"id": offset, "data": text}, required=["data"]
+            type=OpenAPIType.OBJECT, properties={"id": position, "data": text}, required=["data"]
         )
 
 
@@ -86,6 +99,19 @@ def event_stream(description: str) -> dict[int, ResponseSpec]:
             data_container=StreamedEvent,
             description=f"{description} The data of each event is JSON on one line; its id is "
             "the offset in the log after it. Ignore types you do not know.",
+            media_type="text/event-stream",
+            generate_examples=False,
+        )
+    }
+
+
+def live_stream(description: str) -> dict[int, ResponseSpec]:
+    """Return the description of an answer that is a stream of what happens to jobs."""
+    return {
+        200: ResponseSpec(
+            data_container=StreamedUpdate,
+            description=f"{description} The data of each event is JSON on one line; its id is "
+            "the sequence number to go on from. Ignore types you do not know.",
             media_type="text/event-stream",
             generate_examples=False,
         )

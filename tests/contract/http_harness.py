@@ -18,6 +18,7 @@ from ci_common.signals import QUEUE, LocalSignals, job_topic, log_topic
 from ci_server import bootstrap
 from ci_server.app import Application, create_app
 from ci_server.control import JobControl
+from ci_server.live import LiveUpdates
 from ci_server.parts import Parts
 from ci_server.settings import Settings, load_settings
 from ci_server.shutdown import Shutdown
@@ -129,6 +130,7 @@ class RunningServer:
             executor_name=self.executor_name,
             controller=self.controller,
             outage=Outage(repository.data_dir),
+            live=LiveUpdates(repository, signals),
         )
         try:
             yield self.parts

@@ -31,6 +31,7 @@ from ci_persistence.space import DiskSpace
 from ci_persistence.stash import FileStash
 from tests.fakes.blobs import InMemoryBlobStore
 from tests.fakes.clock import FakeClock
+from tests.fakes.job_events import InMemoryEventStore
 from tests.fakes.snapshots import InMemorySnapshotStore
 
 LONGEST_HOLD = timedelta(minutes=10)
@@ -58,6 +59,7 @@ class InMemoryJobRepository:
     space: Space
     snapshots: SnapshotStore
     blobs: BlobStore
+    events: InMemoryEventStore
 
     def __init__(self, data_dir: Path, *, max_log_bytes: int = 10_000_000) -> None:
         self.data_dir = data_dir
@@ -66,6 +68,7 @@ class InMemoryJobRepository:
         self.logs = FileLogStore(data_dir / "logs", limit=max_log_bytes)
         self.space = DiskSpace((data_dir,))
         self.blobs = InMemoryBlobStore(self._held_packs)
+        self.events = InMemoryEventStore()
         self._jobs: dict[str, Job] = {}
         self._ended: dict[str, Moment] = {}
         self._packs: dict[str, frozenset[int]] = {}
@@ -112,7 +115,7 @@ class InMemoryJobRepository:
             tree_sha256=new.tree_sha256,
             max_attempts=new.max_attempts,
         )
-        self._jobs[new.id] = job
+        self._put(job)
         if new.idempotency_key is not None:
             self._keys[new.idempotency_key] = (new.fingerprint, new.id)
         return job, True
@@ -242,7 +245,7 @@ class InMemoryJobRepository:
     async def forget(self, job_ids: Iterable[str]) -> int:
         gone = [job_id for job_id in set(job_ids) if self._ended.pop(job_id, None)]
         for job_id in gone:
-            del self._jobs[job_id]
+            self.events.changed(self._jobs.pop(job_id), None)
         self._keys = {key: kept for key, kept in self._keys.items() if kept[1] in self._jobs}
         return len(gone)
 
@@ -268,18 +271,22 @@ class InMemoryJobRepository:
         queued = [job for job in self._jobs.values() if job.status is JobStatus.QUEUED]
         return sorted(queued, key=lambda job: (-job.priority, job.seq))
 
+    def _put(self, job: Job) -> None:
+        self.events.changed(self._jobs.get(job.id), job)
+        self._jobs[job.id] = job
+
     def _move(self, job_id: str, attempt: int, change: Change, /, **changes: Any) -> bool:
         job = self._jobs.get(job_id)
         if job is None or job.attempt != attempt or job.status not in sources(change):
             return False
-        self._jobs[job_id] = replace(job, status=next_status(job.status, change), **changes)
+        self._put(replace(job, status=next_status(job.status, change), **changes))
         return True
 
     def _note(self, job_id: str, attempt: int, /, **changes: Any) -> bool:
         job = self._jobs.get(job_id)
         if job is None or job.attempt != attempt or job.status is not JobStatus.RUNNING:
             return False
-        self._jobs[job_id] = replace(job, **changes)
+        self._put(replace(job, **changes))
         return True
 
 

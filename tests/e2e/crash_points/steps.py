@@ -18,6 +18,7 @@ from ci_common.executor import (
     SnapshotExecutor,
     StandbyExecutor,
 )
+from ci_common.job_events import EventStore
 from ci_common.job_repository import JobRepository
 from ci_common.logs import LogReader, LogStore, LogWriter
 from ci_common.project_zip import ProjectFiles
@@ -79,6 +80,7 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
         "logs": READS,
         "blobs": READS,
         "snapshots": READS,
+        "events": READS,
         "space": READS,
         "initialize": (_at("plain"),),
         "close": _ENDS,
@@ -166,6 +168,12 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
         "used": (_at("dependencies", 7),),
         "retire": Off("`ci cache prune` writes it, in one transaction"),
         "forget": (_at("no room for dependencies", 9),),
+    },
+    EventStore: {
+        "after": READS,
+        "latest": READS,
+        "oldest": READS,
+        "prune": Off("one transaction; no job needs what it deletes"),
     },
     SnapshotEngine: {
         "image_of": READS,
