@@ -159,9 +159,8 @@ def _walk_by_creation(asked: JobFilter) -> _Walk:
     ):
         if len(chosen) == 1 and "" not in chosen:
             conditions = (f"{column} = :walked", f"{column} <> ''")
-            return _Walk(
-                f"jobs INDEXED BY {index}", conditions, {"walked": min(chosen)}, frozenset({column})
-            )
+            bound, told = {"walked": min(chosen)}, frozenset({column})
+            return _Walk(f"jobs INDEXED BY {index}", conditions, bound, told)
     if asked.statuses and asked.statuses <= _UNENDED:
         return _Walk("jobs INDEXED BY jobs_unended", ("reason IS NULL",))
     if len(asked.projects) == 1:
@@ -172,9 +171,9 @@ def _walk_by_creation(asked: JobFilter) -> _Walk:
             frozenset({"project"}),
         )
     if _wants_no_pass(asked):
-        told = frozenset({"success"} if asked.success is False else ())
-        conditions = (f"reason <> '{_PASSED}'",)
-        return _Walk("jobs INDEXED BY jobs_unsuccessful", conditions, told=told)
+        nothing_more = frozenset({"success"} if asked.success is False else ())
+        only = (f"reason <> '{_PASSED}'",)
+        return _Walk("jobs INDEXED BY jobs_unsuccessful", only, told=nothing_more)
     return _Walk("jobs INDEXED BY jobs_created")
 
 

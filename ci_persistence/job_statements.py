@@ -83,14 +83,16 @@ BY_PREFIX = f"SELECT {COLUMNS} FROM jobs WHERE id >= ? AND id < ? ORDER BY id LI
 BY_KEY = f"SELECT fingerprint, {COLUMNS} FROM jobs WHERE idempotency_key = ?"
 RECENT = f"SELECT {COLUMNS} FROM jobs WHERE seq < ? ORDER BY seq DESC LIMIT ?"
 ALL_RUNNING = f"SELECT {COLUMNS} FROM jobs WHERE {_RUNNING} ORDER BY seq"
-IN_TURN = "priority DESC, seq"
+QUEUE_ORDER = "priority DESC, seq"
 """The order of the queue."""
 STARTABLE = (
     f"SELECT {COLUMNS} FROM jobs WHERE {_QUEUED}"
     " AND (hold_until IS NULL OR hold_until <= :now OR hold_until > :latest_hold)"
-    f" ORDER BY {IN_TURN} LIMIT :limit"
+    f" ORDER BY {QUEUE_ORDER} LIMIT :limit"
 )
-QUEUE = f"SELECT {COLUMNS} FROM jobs WHERE {_QUEUED} ORDER BY {IN_TURN} LIMIT :limit OFFSET :skip"
+QUEUE = (
+    f"SELECT {COLUMNS} FROM jobs WHERE {_QUEUED} ORDER BY {QUEUE_ORDER} LIMIT :limit OFFSET :skip"
+)
 # The condition has to be written as in the index, or SQLite does not use that.
 _MEASURED = f"reason IN ('{EndReason.PASSED}', '{EndReason.FAILED}')"
 DURATIONS = (

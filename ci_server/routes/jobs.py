@@ -28,8 +28,9 @@ JobReference = Annotated[
     "/jobs/{reference:str}",
     operation_id="get_job",
     summary="One job",
-    description="`position` is the place in the queue while the job is queued; `waiting` says "
-    "what keeps the job from going on, other than its turn.",
+    description="`position` is the place in the queue while the job is queued, "
+    "`expected_start` an estimate or null; `waiting` says what keeps the job from going on, other "
+    "than its turn.",
     tags=["jobs"],
     responses=problems(400, 404, 409, 503),
 )
@@ -39,7 +40,8 @@ async def get_job(state: State, reference: JobReference) -> JobView:
     job = await parts.repository.find(reference)
     queued = job.status is JobStatus.QUEUED
     position = await parts.repository.queue_position(job.id) if queued else None
-    return job_view(job, position, parts.outage.waiting)
+    start = await parts.queue.expected_start(job) if queued else None
+    return job_view(job, position, parts.outage.waiting, start)
 
 
 @get(
