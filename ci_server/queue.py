@@ -66,17 +66,20 @@ class QueueWatch:
     async def view(self, *, limit: int, skip: int = 0) -> QueueView:
         """Return the queue, of those that wait at most ``limit`` after the first ``skip``."""
         outage, forecast = self._outage.waiting, await self._current()
+        counts = await self._repository.count()
         queued = await self._repository.queued(limit=limit, skip=skip)
         running = await self._repository.running()
-        counts = await self._repository.count()
         now = self._clock.now()
+        started = {job.id for job in running}
         return QueueView(
             counts=QueueCountsView(
-                queued=counts.queued, running=counts.running, capacity=self._capacity
+                queued=counts.queued, running=len(running), capacity=self._capacity
             ),
             queued=[
                 _queued_view(job, position, forecast, outage, now.wall)
                 for position, job in enumerate(queued, start=skip + 1)
+                # It may have been claimed between two of these reads.
+                if job.id not in started
             ],
             running=[_running_view(job, forecast, now) for job in running],
             waiting=outage,

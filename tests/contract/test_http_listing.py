@@ -9,38 +9,16 @@ import httpx2
 import pytest
 
 from ci_common.clock import SystemClock, format_utc
-from ci_common.jobs import EndReason, GroupPolicy, Job, Result
+from ci_common.jobs import GroupPolicy
 from tests.contract.http_harness import RunningServer, running_server
-from tests.fakes.repository import new_job
-
-NOW = SystemClock().now()
-JOBS = {
-    # name: hours ago, seconds it took (None: it did not end), reason, what it is
-    "old": (50, 9.0, "passed", {"project": "shop", "labels": {"branch": "main"}}),
-    "bad": (30, 3.0, "failed", {"project": "shop", "submitter": "ann", "group": "g"}),
-    "sick": (20, 5.0, "infra_error", {"project": "web", "labels": {"branch": "fix", "cron": ""}}),
-    "busy": (2, None, "running", {"project": "web", "submitter": "bob"}),
-    "next": (1, None, "queued", {"project": "100%_shop", "labels": {"branch": "main"}}),
-}  # fmt: skip
+from tests.contract.listed_jobs import JOBS, NOW, make, make_all
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with running_server(tmp_path_factory.mktemp("listing")) as running:
-        for name, (hours, took, state, tags) in JOBS.items():
-            running.call(make(running, name, hours, took, state, tags))
+        make_all(running)
         yield running
-
-
-async def make(running, name: str, hours: float, took: float | None, state: str, tags) -> Job:
-    repository, created = running.parts.repository, NOW.earlier(hours * 3600)
-    job, _ = await repository.add(new_job(id=f"{name}-{hours:02}", created=created, **tags))
-    if state != "queued":
-        await repository.claim(job.id, attempt=0, now=created)
-    if took is not None:
-        result = Result(reason=EndReason(state), detail=f"it was {name}")
-        await repository.finish(job.id, attempt=1, result=result, now=created.earlier(-took))
-    return job
 
 
 def names(answer: httpx2.Response) -> list[str]:
