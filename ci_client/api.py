@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
-from typing import Any, Self, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ci_client.config import DEFAULT_SERVER_URL
 from ci_client.events import Event
 from ci_client.session import JobDict, ServerState, Session
 from ci_client.upload import Submission
+
+if TYPE_CHECKING:
+    from ci_client.job_query import Filter
 
 T = TypeVar("T")
 
@@ -60,9 +64,13 @@ class CIClient:
         """Cancel a job; return it: ``cancelled``, or ``running`` while it is being stopped."""
         return await self._call(self._session.cancel, reference)
 
-    async def jobs(self, limit: int = 100) -> list[JobDict]:
-        """Return at most ``limit`` jobs, the newest first."""
-        return await self._call(self._session.jobs, limit)
+    async def jobs(self, limit: int | None = 100, **filters: "Filter") -> list[JobDict]:
+        """Return at most ``limit`` jobs (None: all) that fit the filters, the newest first."""
+        return await self._call(partial(self._session.jobs, limit, **filters))
+
+    async def queue(self, limit: int | None = 100) -> JobDict:
+        """Return the queue, at most ``limit`` that wait."""
+        return await self._call(self._session.queue, limit)
 
     async def server_state(self) -> ServerState:
         """Return what the server says of itself."""

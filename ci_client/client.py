@@ -16,7 +16,7 @@ import logging
 import os
 from collections.abc import Generator
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from ci_client.archive import pack
 from ci_client.config import DEFAULT_SERVER_URL
@@ -25,10 +25,14 @@ from ci_client.files import select_files
 from ci_client.sending import Project
 from ci_client.session import JobDict, Session
 
+if TYPE_CHECKING:
+    from ci_client.job_query import Filter
+
 __all__ = [
     "cancel_job",
     "create_project_zip",
     "get_job",
+    "get_queue",
     "list_jobs",
     "submit_tests_async",
     "submit_tests_streaming",
@@ -115,11 +119,33 @@ def cancel_job(
 
 
 def list_jobs(
-    server_url: str = DEFAULT_SERVER_URL, limit: int = 100, api_key: str | None = None
+    server_url: str = DEFAULT_SERVER_URL,
+    limit: int | None = 100,
+    api_key: str | None = None,
+    **filters: "Filter",
 ) -> list[JobDict]:
-    """Return the latest jobs, at most ``limit``, the newest first."""
+    """Return the jobs that fit all filters, at most ``limit`` (None: all), the newest first.
+
+    ``status, reason, project, submitter, group``: a text, or several of which any
+    will do. ``label`` (``NAME``, ``NAME=VALUE``, or a mapping of names to values)
+    and ``text``: one, or several that all have to be there. ``success``: whether
+    they passed. ``since, until``: when they were submitted, a ``datetime`` with a
+    time zone or a text such as ``2h``. ``sort``: ``-created`` (default),
+    ``created, -ended, ended, -duration, duration``.
+    """
     with _connected(server_url, api_key) as server:
-        return server.jobs(limit)
+        return server.jobs(limit, **filters)
+
+
+def get_queue(
+    server_url: str = DEFAULT_SERVER_URL, limit: int | None = 100, api_key: str | None = None
+) -> JobDict:
+    """Return the queue: ``counts``, ``queued`` in the order of turns, ``running``, ``waiting``.
+
+    Of those that wait at most ``limit``, None for all.
+    """
+    with _connected(server_url, api_key) as server:
+        return server.queue(limit)
 
 
 def _project(project_dir: Path | str) -> Project:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ci_client.events import Event
     from ci_client.exchange import Response
+    from ci_client.job_query import Filter
     from ci_client.upload import Submission
     from ci_common.backoff import Backoff
 
@@ -28,6 +29,7 @@ JobDict = dict[str, "Any"]
 
 _MANAGEMENT = "/api/v1"
 _PAGE = 100
+_LARGEST_PAGE = 1000
 _STREAM_HEADERS = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
 _NEXT_PAGE = r'<([^>]*)>\s*;\s*rel="?next\b'
 
@@ -142,15 +144,55 @@ class Session:
         with self._ask(self._managed(_path_of(reference)), method="DELETE") as response:
             return _object(response)
 
-    def jobs(self, limit: int = _PAGE) -> list[JobDict]:
-        """Return at most ``limit`` jobs, the newest first."""
-        found: list[JobDict] = []
-        query: str | None = f"limit={min(limit, _PAGE)}"
-        while query is not None and len(found) < limit:
+    def jobs(self, limit: int | None = _PAGE, **filters: Filter) -> list[JobDict]:
+        """Return at most ``limit`` jobs (None: all) that fit the filters, the newest first.
+
+        The filters are those of ``ci_client.job_query``.
+        """
+        from itertools import islice
+
+        return list(islice(self.each_job(limit, **filters), limit))
+
+    def each_job(
+        self, page: int | None = _PAGE, **filters: Filter
+    ) -> Generator[JobDict, None, None]:
+        """Yield all jobs that fit the filters, read in pages of at most ``page``."""
+        from ci_client.job_query import query_of
+
+        size = _LARGEST_PAGE if page is None else min(page, _PAGE)
+        query: str | None = "&".join(filter(None, (f"limit={size}", query_of(filters))))
+        while query is not None:
             with self._ask(f"/jobs?{query}") as response:
-                found += _array(response)
+                found = _array(response)
             query = _next_page(response)
-        return found[:limit]
+            yield from found
+
+    def queue(self, limit: int | None = _PAGE) -> JobDict:
+        """Return the queue as ``ci_common.api.QueueView`` has it, at most ``limit`` that wait."""
+        size = min(limit or _LARGEST_PAGE, _LARGEST_PAGE)
+        query: str | None = f"limit={size}"
+        whole: JobDict = {}
+        while query is not None and (limit is None or len(whole.get("queued", ())) < limit):
+            with self._ask(self._managed(f"/queue?{query}")) as response:
+                part = _object(response)
+            query = _next_page(response)
+            # Between two pages the queue may have moved up; nobody is shown twice.
+            before = {job["job_id"]: job for job in whole.get("queued", ())}
+            rest = {job["job_id"]: job for job in part["queued"]}
+            whole = part | {"queued": [*(before | rest).values()]}
+        return whole | {"queued": whole["queued"][:limit]}
+
+    def look_at_changes(self, look: Callable[[], None]) -> None:
+        """Call ``look`` now, and again whenever something may have changed, without end.
+
+        What it raises for want of a connection is waited out.
+        """
+        from ci_client.changes import Changes
+
+        def connect() -> Response:
+            return self._http.send("GET", self._managed("/events"), headers=_STREAM_HEADERS)
+
+        Changes(self._http.base_url, self._new_patience(), connect, look).follow()
 
     def server_state(self) -> ServerState:
         """Return what the server says of itself."""

@@ -46,6 +46,7 @@ def job_lines(job: Mapping[str, Any]) -> list[str]:
         "job": job["job_id"],
         "state": state_of(job),
         "waits": job.get("waiting"),
+        "expected": _expected("starts", job.get("expected_start")),
         "project": job.get("project"),
         "command": job.get("command"),
         "image": job.get("image"),
@@ -60,6 +61,43 @@ def job_lines(job: Mapping[str, Any]) -> list[str]:
     shown = {name: printable(str(fact)) for name, fact in facts.items() if fact not in (None, "")}
     width = max(map(len, shown))
     return [f"{name.ljust(width)}  {fact}" for name, fact in shown.items()]
+
+
+_QUEUE_HEADER = ("TURN", "JOB", "PROJECT", "SINCE", "EXPECTED", "")
+
+
+def queue_table(queue: Mapping[str, Any]) -> list[str]:
+    """Return a header and a line for each job that runs or waits, aligned; nothing for none."""
+    running, queued = queue["running"], queue["queued"]
+    if not running and not queued:
+        return []
+    width = _id_width([str(job["job_id"]) for job in (*running, *queued)])
+    rows = [
+        ("runs", job, job["start_time"], _expected("ends", job["expected_end"]), job["stopping"])
+        for job in running
+    ] + [
+        (
+            f"#{job['position']}",
+            job,
+            job["waiting_since"],
+            _expected("starts", job["expected_start"]),
+            job["waiting"],
+        )
+        for job in queued
+    ]
+    return aligned([_QUEUE_HEADER, *(_queue_row(row, width) for row in rows)])
+
+
+def _queue_row(
+    row: tuple[str, Mapping[str, Any], object, str, object], id_width: int
+) -> tuple[str, ...]:
+    turn, job, since, expected, note = row
+    job_id, project = str(job["job_id"])[:id_width], printable(str(job["project"]))
+    return turn, job_id, project, time_of(since), expected, printable(str(note or ""))
+
+
+def _expected(what: str, when: object) -> str:
+    return f"{what} {time_of(when)}" if when else ""
 
 
 def _id_width(ids: Sequence[str]) -> int:

@@ -1,6 +1,6 @@
 """Where jobs are kept: what the rest of the system asks of a store."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -8,6 +8,7 @@ from typing import Protocol
 from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
 from ci_common.job_events import EventStore
+from ci_common.job_query import JobPage, JobQuery
 from ci_common.jobs import EndReason, Job, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
 from ci_common.snapshots import SnapshotStore
@@ -96,6 +97,30 @@ class JobRepository(Protocol):
 
     async def list_recent(self, *, limit: int, before: int | None = None) -> Sequence[Job]:
         """Return at most ``limit`` jobs, newest first, below the ``seq`` ``before``."""
+        ...
+
+    async def list_jobs(self, query: JobQuery) -> JobPage:
+        """Return a page of a list.
+
+        Who asks for page after page sees every job once that is there and fits
+        all the while, whatever else comes, goes or changes meanwhile.
+        """
+        ...
+
+    async def queued(self, *, limit: int, skip: int = 0) -> Sequence[Job]:
+        """Return queued jobs in the order in which they take their turns, after the first ``skip``.
+
+        Those on hold are there too, at their places.
+        """
+        ...
+
+    async def durations(
+        self, projects: Iterable[str], *, latest: int
+    ) -> Mapping[str | None, Sequence[float]]:
+        """Return how many seconds the ``latest`` jobs took that passed or failed, by project.
+
+        Under None: those of all projects. Times during which a clock was set back are left out.
+        """
         ...
 
     async def startable(self, *, limit: int, now: datetime) -> Sequence[Job]:

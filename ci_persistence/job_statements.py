@@ -9,7 +9,7 @@ that hold nothing but queued or running jobs.
 
 from collections.abc import Iterable
 
-from ci_common.jobs import Change, JobStatus, next_status
+from ci_common.jobs import Change, EndReason, JobStatus, next_status
 from ci_persistence.job_rows import COLUMNS
 
 _QUEUED = f"status = '{JobStatus.QUEUED}'"
@@ -73,17 +73,37 @@ RECORD_CONTAINER = _note(f"container = :container, {_LOG_BEGINS}") + _OF_ATTEMPT
 RECORD_FED = _note("fed = 1") + _OF_ATTEMPT
 RECORD_STOP = ASK_TO_STOP + _OF_ATTEMPT
 
-LABEL = "INSERT INTO job_labels (name, value, job) SELECT ?, ?, seq FROM jobs WHERE id = ?"
+LABEL = (
+    "INSERT INTO job_labels (name, value, created, job)"
+    " SELECT ?, ?, created_wall, seq FROM jobs WHERE id = ?"
+)
 BY_ID = f"SELECT {COLUMNS} FROM jobs WHERE id = ?"
 BY_IDS = f"SELECT {COLUMNS} FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
 BY_PREFIX = f"SELECT {COLUMNS} FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
 BY_KEY = f"SELECT fingerprint, {COLUMNS} FROM jobs WHERE idempotency_key = ?"
 RECENT = f"SELECT {COLUMNS} FROM jobs WHERE seq < ? ORDER BY seq DESC LIMIT ?"
 ALL_RUNNING = f"SELECT {COLUMNS} FROM jobs WHERE {_RUNNING} ORDER BY seq"
+QUEUE_ORDER = "priority DESC, seq"
+"""The order of the queue."""
 STARTABLE = (
     f"SELECT {COLUMNS} FROM jobs WHERE {_QUEUED}"
     " AND (hold_until IS NULL OR hold_until <= :now OR hold_until > :latest_hold)"
-    " ORDER BY priority DESC, seq LIMIT :limit"
+    f" ORDER BY {QUEUE_ORDER} LIMIT :limit"
+)
+QUEUE = (
+    f"SELECT {COLUMNS} FROM jobs WHERE {_QUEUED} ORDER BY {QUEUE_ORDER} LIMIT :limit OFFSET :skip"
+)
+# The condition has to be written as in the index, or SQLite does not use that.
+_MEASURED = f"reason IN ('{EndReason.PASSED}', '{EndReason.FAILED}')"
+DURATIONS = (
+    "SELECT asked.value AS project, (job.ended_wall - job.started_wall) AS took"
+    " FROM json_each(:projects) AS asked CROSS JOIN jobs AS job ON job.seq IN ("
+    f"SELECT seq FROM jobs WHERE project = asked.value AND {_MEASURED}"
+    " ORDER BY ended_wall DESC, seq DESC LIMIT :latest)"
+)
+LATEST_DURATIONS = (
+    f"SELECT (ended_wall - started_wall) AS took FROM jobs WHERE {_MEASURED}"
+    " ORDER BY ended_wall DESC, seq DESC LIMIT :latest"
 )
 POSITION = (
     "SELECT"

@@ -13,6 +13,7 @@ from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
 from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
 from ci_common.job_events import EventStore
+from ci_common.job_query import JobPage, JobQuery
 from ci_common.jobs import EndReason, Job, JobStatus, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
 from ci_common.snapshots import SnapshotStore
@@ -23,7 +24,9 @@ from ci_persistence.blobs import SQLiteBlobStore, hold_packs
 from ci_persistence.data_directory import DataDirectory
 from ci_persistence.database import DEFAULT_BUSY_TIMEOUT, Database, Transaction
 from ci_persistence.disk import ensure_folder
+from ci_persistence.durations import durations
 from ci_persistence.job_events import SQLiteEventStore
+from ci_persistence.job_query import list_jobs
 from ci_persistence.job_rows import columns_of, job_from_row, moment_columns, to_microseconds
 from ci_persistence.logs import DEFAULT_MAX_LOG_BYTES, FileLogStore
 from ci_persistence.snapshots import SQLiteSnapshotStore
@@ -138,6 +141,20 @@ class SQLiteJobRepository:
     async def list_recent(self, *, limit: int, before: int | None = None) -> Sequence[Job]:
         """Return at most ``limit`` jobs, newest first, below the ``seq`` ``before``."""
         return await self._jobs(sql.RECENT, (_MAX_SEQ if before is None else before, limit))
+
+    async def list_jobs(self, query: JobQuery) -> JobPage:
+        """Return a page of a list."""
+        return await list_jobs(self._database, query)
+
+    async def queued(self, *, limit: int, skip: int = 0) -> Sequence[Job]:
+        """Return queued jobs in the order of their turns, after the first ``skip``."""
+        return await self._jobs(sql.QUEUE, {"limit": limit, "skip": skip})
+
+    async def durations(
+        self, projects: Iterable[str], *, latest: int
+    ) -> Mapping[str | None, Sequence[float]]:
+        """Return how many seconds the ``latest`` measured jobs took, by project, and of all."""
+        return await durations(self._database, projects, latest=latest)
 
     async def startable(self, *, limit: int, now: datetime) -> Sequence[Job]:
         """Return the queued jobs to start next, in order; those on hold are left out."""

@@ -32,6 +32,7 @@ from ci_server.listening import listening_host
 from ci_server.live import LiveUpdates
 from ci_server.log_config import configure_logging
 from ci_server.parts import Parts
+from ci_server.queue import QueueWatch
 from ci_server.settings import Settings, is_loopback
 from ci_server.shutdown import Shutdown
 from ci_server.submissions import Submissions
@@ -76,6 +77,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             shutdown=Shutdown(),
             submissions=build_submissions(settings, repository, signals),
             control=JobControl(repository, signals, SystemClock()),
+            queue=build_queue(settings, repository),
             executor=executor,
             executor_name=name,
             controller=controller,
@@ -214,6 +216,12 @@ def build_submissions(
         idle_timeout=settings.upload_idle_timeout,
         trees=Trees(repository, clock, limits) if settings.blob_bytes else None,
     )
+
+
+def build_queue(settings: Settings, repository: JobRepository) -> QueueWatch:
+    """Return what looks at the queue."""
+    capacity = controller_settings(settings).max_running
+    return QueueWatch(repository, SystemClock(), Outage(repository.data_dir), capacity)
 
 
 async def choose_executor(settings: Settings, repository: JobRepository) -> tuple[str, Executor]:

@@ -11,6 +11,7 @@ from ci_common.outage import Outage
 from ci_common.signals import Signals
 from ci_server.control import JobControl
 from ci_server.live import LiveUpdates
+from ci_server.queue import QueueWatch
 from ci_server.settings import Settings
 from ci_server.shutdown import Shutdown
 from ci_server.submissions import Submissions
@@ -40,6 +41,7 @@ class Parts:
     shutdown: Shutdown
     submissions: Submissions
     control: JobControl
+    queue: QueueWatch
     executor: Executor
     executor_name: str
     controller: ControllerState

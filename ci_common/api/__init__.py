@@ -12,6 +12,7 @@ from ci_common.api.events import (
 )
 from ci_common.api.jobs import JobAccepted, JobView, job_view
 from ci_common.api.problems import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, Problem
+from ci_common.api.queue import QueueCountsView, QueuedJobView, QueueView, RunningJobView
 
 __all__ = [
     "PROBLEM_MEDIA_TYPE",
@@ -25,7 +26,11 @@ __all__ = [
     "JobAccepted",
     "JobView",
     "Problem",
+    "QueueCountsView",
     "QueueDepth",
+    "QueueView",
+    "QueuedJobView",
+    "RunningJobView",
     "event_view",
     "job_view",
 ]

@@ -1,6 +1,7 @@
 """A job as HTTP shows it."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import msgspec
 
@@ -11,6 +12,7 @@ from ci_common.jobs import Job
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """One job. Times are UTC in RFC 3339 with a ``Z``; ``position`` is set while it is queued.
 
+    So is ``expected_start``, an estimate, if anybody can tell.
     ``stopping`` is the reason with which a running job is about to end, once
     its stop has been asked for. ``waiting`` says in words what keeps it from
     going on, other than its turn.
@@ -33,6 +35,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     group: str = ""
     retry_of: str | None = None
     position: int | None = None
+    expected_start: str | None = None
     stopping: str | None = None
     waiting: str | None = None
     command: str
@@ -45,7 +48,12 @@ class JobAccepted(msgspec.Struct, frozen=True):
     job_id: str
 
 
-def job_view(job: Job, position: int | None = None, waiting: str | None = None) -> JobView:
+def job_view(
+    job: Job,
+    position: int | None = None,
+    waiting: str | None = None,
+    expected_start: datetime | None = None,
+) -> JobView:
     """Return what clients may see of a job."""
     return JobView(
         job_id=job.id,
@@ -65,6 +73,7 @@ def job_view(job: Job, position: int | None = None, waiting: str | None = None) 
         group=job.group,
         retry_of=job.retry_of,
         position=position,
+        expected_start=format_utc(expected_start) if expected_start else None,
         stopping=None if job.stop_reason is None or job.status.ended else job.stop_reason.value,
         waiting=None if job.status.ended else waiting,
         command=job.recipe.command_line,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from litestar import Router
-from litestar.handlers import HTTPRouteHandler
+from litestar.types import ControllerRouterHandler
 
 from ci_server.routes.cache import list_cache, prune_cache
 from ci_server.routes.events import list_events, listen, stream_events
@@ -11,6 +11,7 @@ from ci_server.routes.health import get_health, get_readiness, get_version
 from ci_server.routes.jobs import cancel_job, get_job, list_jobs
 from ci_server.routes.logs import get_log, head_log
 from ci_server.routes.options import options_of
+from ci_server.routes.queue import get_queue
 from ci_server.routes.streams import stream_job
 from ci_server.routes.submissions import submit, submit_async, submit_stream
 
@@ -32,7 +33,13 @@ HANDLERS = (
     get_version,
 )
 
-MANAGEMENT = (cancel_job, stream_events, list_events, listen)
+MANAGEMENT: Sequence[ControllerRouterHandler] = (
+    cancel_job,
+    get_queue,
+    stream_events,
+    list_events,
+    listen,
+)
 """Newer than the first version's routes, which clients without a prefix know."""
 
 
@@ -44,7 +51,9 @@ def build_routers() -> list[Router]:
     ]
 
 
-def _router(path: str, handlers: Sequence[HTTPRouteHandler], *, include_in_schema: bool) -> Router:
+def _router(
+    path: str, handlers: Sequence[ControllerRouterHandler], *, include_in_schema: bool
+) -> Router:
     # The first handler at a path decides whether Litestar makes an answer of its own.
     answers = (*options_of(handlers), *handlers)
     return Router(path, route_handlers=answers, include_in_schema=include_in_schema)

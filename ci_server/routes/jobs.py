@@ -1,21 +1,19 @@
-"""Jobs as data: one, or the newest."""
+"""Jobs as data: one, or a list of them."""
 
 from collections.abc import Sequence
 from typing import Annotated
-from urllib.parse import urlencode
 
-from litestar import Request, Response, delete, get
+from litestar import Response, delete, get
 from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import PathParameter, QueryParameter
+from litestar.params import PathParameter
 
 from ci_common.api import JobView, job_view
 from ci_common.jobs import JobStatus
+from ci_server.job_query import AskedList, asked_filter, asked_list
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import problems
-
-DEFAULT_LIMIT = 100
-LARGEST_LIMIT = 1000
 
 JobReference = Annotated[
     str,
@@ -30,8 +28,9 @@ JobReference = Annotated[
     "/jobs/{reference:str}",
     operation_id="get_job",
     summary="One job",
-    description="`position` is the place in the queue while the job is queued; `waiting` says "
-    "what keeps the job from going on, other than its turn.",
+    description="`position` is the place in the queue while the job is queued, "
+    "`expected_start` an estimate or null; `waiting` says what keeps the job from going on, other "
+    "than its turn.",
     tags=["jobs"],
     responses=problems(400, 404, 409, 503),
 )
@@ -41,35 +40,29 @@ async def get_job(state: State, reference: JobReference) -> JobView:
     job = await parts.repository.find(reference)
     queued = job.status is JobStatus.QUEUED
     position = await parts.repository.queue_position(job.id) if queued else None
-    return job_view(job, position, parts.outage.waiting)
+    start = await parts.queue.expected_start(job) if queued else None
+    return job_view(job, position, parts.outage.waiting, start)
 
 
 @get(
     "/jobs",
     operation_id="list_jobs",
     summary="Jobs, newest first",
-    description='`Link: …; rel="next"` leads to older ones. `position` is left out here.',
+    description="Those that fit all filters that are given. A filter that takes several values is "
+    'given several times. `Link: …; rel="next"` leads to the next page; a page may be short, even '
+    "empty, before the last one. `position`, `expected_start` and `waiting` are left out here.",
     tags=["jobs"],
+    dependencies={
+        "filtered": Provide(asked_filter, sync_to_thread=False),
+        "asked": Provide(asked_list, sync_to_thread=False),
+    },
     responses=problems(400, 503),
 )
-async def list_jobs(
-    request: Request[object, object, State],
-    state: State,
-    limit: Annotated[
-        int, QueryParameter(ge=1, le=LARGEST_LIMIT, description="At most so many.")
-    ] = DEFAULT_LIMIT,
-    cursor: Annotated[
-        int | None, QueryParameter(ge=1, description="Where the page before ended, from its Link.")
-    ] = None,
-) -> Response[Sequence[JobView]]:
+async def list_jobs(state: State, asked: NamedDependency[AskedList]) -> Response[Sequence[JobView]]:
     """Answer with a page of jobs."""
-    found = await parts_of(state).repository.list_recent(limit=limit + 1, before=cursor)
-    page = found[:limit]
-    headers = {}
-    if len(found) > limit:
-        query = urlencode({"limit": limit, "cursor": page[-1].seq})
-        headers["Link"] = f'<{request.url.path}?{query}>; rel="next"'
-    return Response([job_view(job) for job in page], headers=headers)
+    page = await parts_of(state).repository.list_jobs(asked.query)
+    links = asked.links(page.next)
+    return Response([job_view(job) for job in page.jobs], headers={"Link": links} if links else {})
 
 
 @delete(

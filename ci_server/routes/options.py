@@ -12,10 +12,12 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
 
-def options_of(handlers: Iterable[HTTPRouteHandler]) -> Sequence[HTTPRouteHandler]:
-    """Return a handler for each path of the others."""
+def options_of(handlers: Iterable[object]) -> Sequence[HTTPRouteHandler]:
+    """Return a handler for each path that answers to HTTP."""
     methods: dict[str, set[str]] = defaultdict(set)
     for handler in handlers:
+        if not isinstance(handler, HTTPRouteHandler):
+            continue
         for path in handler.paths:
             methods[path] |= {str(method) for method in handler.http_methods}
     return [_answering(path, found) for path, found in methods.items()]

@@ -126,6 +126,7 @@ class RunningServer:
             shutdown=Shutdown(),
             submissions=bootstrap.build_submissions(settings, repository, signals),
             control=JobControl(repository, signals, SystemClock()),
+            queue=bootstrap.build_queue(settings, repository),
             executor=self.engine,
             executor_name=self.executor_name,
             controller=self.controller,

@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import replace
 
 import pytest
 
+from ci_common.clock import SystemClock
 from ci_common.jobs import EndReason
+from ci_server.queue import HORIZON
 from tests.contract.http_harness import RunningServer, running_server
+from tests.fakes.repository import new_job
 from tests.fakes.sqlite_watch import Watch, watched
 from tests.unit.persistence.filling import fill_with_ended_jobs
 from tests.waiting import eventually
@@ -45,11 +49,33 @@ def test_an_ended_job_is_one_query(server):
     assert len(watch.statements) == 1, watch.statements
 
 
-def test_a_queued_job_is_two_queries(server):
+def test_a_queued_job_is_two_queries_and_a_forecast_that_is_shared(server):
     job_id = server.submit()
     with counted(server) as watch:
         assert server.get(f"/jobs/{job_id}").json()["position"] == 1
+    assert len(watch.statements) == 2 + 4, watch.statements
+
+    # As if it had taken so long to make that it is good for an hour.
+    queue = server.parts.queue
+    queue._forecast = replace(queue._forecast, good_for=3600)
+    with counted(server) as watch:
+        assert server.get(f"/jobs/{job_id}").json()["position"] == 1
     assert len(watch.statements) == 2, watch.statements
+
+
+def test_a_forecast_looks_no_farther_than_the_front_of_the_queue(server):
+    """What lies behind it costs nothing: ten thousand queued as little as five hundred."""
+
+    async def steps(jobs: int) -> int:
+        for _ in range(jobs):
+            await server.parts.repository.add(new_job())
+        async with watched(server.parts.repository) as watch:
+            forecast = await server.parts.queue._make(SystemClock().now())
+        assert len(forecast.starts) <= HORIZON
+        return watch.steps
+
+    with_some = server.call(steps(HORIZON))
+    assert server.call(steps(200)) == with_some
 
 
 @pytest.mark.parametrize("jobs", [3, 300])

@@ -57,7 +57,7 @@ def test_jobs_are_listed_newest_first_page_by_page(server):
         answer = server.get(path)
         assert answer.status_code == 200
         seen += [job["job_id"] for job in answer.json()]
-        link = re.fullmatch(r'<(/jobs\?[^>]+)>; rel="next"', answer.headers.get("link", ""))
+        link = re.match(r'<(/jobs\?[^>]+)>; rel="next"', answer.headers.get("link", ""))
         path = link[1] if link else None
     assert seen == submitted[::-1]
 
@@ -236,7 +236,7 @@ def test_the_description_names_every_route_and_no_other_host(server):
     assert operations == {
         "submit", "submit_stream", "submit_async", "stream_job", "get_job", "list_jobs",
         "get_log", "head_log", "get_health", "get_readiness", "get_version", "cancel_job",
-        "list_cache", "prune_cache",
+        "list_cache", "prune_cache", "get_queue",
     }  # fmt: skip
     form = description["paths"]["/submit"]["post"]["requestBody"]["content"]
     assert set(form["multipart/form-data"]["schema"]["properties"]) == {

@@ -1,7 +1,7 @@
 """Jobs in memory: the contract of ``JobRepository`` without a database."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
 from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
+from ci_common.job_query import JobPage, JobQuery
 from ci_common.jobs import (
     Change,
     EndReason,
@@ -32,6 +33,7 @@ from ci_persistence.stash import FileStash
 from tests.fakes.blobs import InMemoryBlobStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.job_events import InMemoryEventStore
+from tests.fakes.job_query import durations_of, page_of
 from tests.fakes.snapshots import InMemorySnapshotStore
 
 LONGEST_HOLD = timedelta(minutes=10)
@@ -144,6 +146,17 @@ class InMemoryJobRepository:
     async def list_recent(self, *, limit: int, before: int | None = None) -> Sequence[Job]:
         jobs = self._newest_first()
         return [job for job in jobs if before is None or job.seq < before][:limit]
+
+    async def list_jobs(self, query: JobQuery) -> JobPage:
+        return page_of(self._jobs.values(), query)
+
+    async def queued(self, *, limit: int, skip: int = 0) -> Sequence[Job]:
+        return self._queue()[skip : skip + limit]
+
+    async def durations(
+        self, projects: Iterable[str], *, latest: int
+    ) -> Mapping[str | None, Sequence[float]]:
+        return durations_of(self._jobs.values(), projects, latest)
 
     async def startable(self, *, limit: int, now: datetime) -> Sequence[Job]:
         return [job for job in self._queue() if not _on_hold(job, now)][:limit]

@@ -1,0 +1,43 @@
+"""The queue: jobs that wait, and those that run."""
+
+from typing import Annotated
+
+from litestar import Response, get
+from litestar.datastructures import State
+from litestar.params import QueryParameter
+
+from ci_common.api import QueueView
+from ci_server.job_query import DEFAULT_LIMIT, AnyRequest, Limit, refuse_unknown
+from ci_server.parts import parts_of
+from ci_server.routes.openapi import problems
+
+_FARTHEST = 10**9
+
+
+@get(
+    "/queue",
+    operation_id="get_queue",
+    summary="The queue",
+    description="The jobs that wait, in the order in which they take their turns, with their "
+    "positions and when they are expected to start; and those that run. What is expected goes by "
+    "the median of what the latest jobs of the project took (of all, if it has none). "
+    '`Link: …; rel="next"` leads to those farther back.',
+    tags=["queue"],
+    responses=problems(400, 503),
+)
+async def get_queue(
+    request: AnyRequest,
+    state: State,
+    limit: Limit = DEFAULT_LIMIT,
+    skip: Annotated[
+        int,
+        QueryParameter(ge=0, le=_FARTHEST, description="How many at the front are left out."),
+    ] = 0,
+) -> Response[QueueView]:
+    """Answer with the queue."""
+    refuse_unknown(request.query_params.keys(), ("limit", "skip"))
+    view = await parts_of(state).queue.view(limit=limit, skip=skip)
+    shown = skip + len(view.queued)
+    more = len(view.queued) == limit and shown < view.counts.queued
+    link = f'<{request.url.path}?limit={limit}&skip={shown}>; rel="next"'
+    return Response(view, headers={"Link": link} if more else {})
