@@ -12,6 +12,7 @@ from ci_common.logs import LogStore
 from ci_common.snapshots import SnapshotStore
 from ci_common.space import Space
 from ci_common.stash import Stash
+from ci_common.webhooks import WebhookStore
 
 
 class JobRepository(Protocol):
@@ -27,8 +28,8 @@ class JobRepository(Protocol):
 
     A job's project and log are files beside the rows: ``stash`` and ``logs`` keep
     them, under ``data_dir``, which is all that has to be saved of a server.
-    ``blobs`` and ``snapshots`` keep their notes beside the jobs; ``space``
-    tells how much room there is for all of it.
+    ``blobs`` and ``snapshots`` keep their notes beside the jobs, ``webhooks``
+    who is told of them; ``space`` tells how much room there is for all of it.
     """
 
     data_dir: Path
@@ -36,6 +37,7 @@ class JobRepository(Protocol):
     logs: LogStore
     blobs: BlobStore
     snapshots: SnapshotStore
+    webhooks: WebhookStore
     space: Space
 
     async def initialize(self) -> None:

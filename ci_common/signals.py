@@ -1,8 +1,9 @@
 """Telling others that something changed. A signal is a hint: losing one costs time, never truth.
 
 Topics: ``queue`` (something may be startable), ``cache`` (something kept is
-not to be kept any more), ``job:<id>`` (a row changed), ``log:<id>`` (a log
-grew). Everyone who waits also looks by itself now and then.
+not to be kept any more), ``webhooks`` (something may be deliverable),
+``job:<id>`` (a row changed), ``log:<id>`` (a log grew). Who listens to
+``job:*`` is told of every job's row. Everyone who waits also looks by itself now and then.
 """
 
 import asyncio
@@ -13,6 +14,9 @@ from typing import Protocol
 
 QUEUE = "queue"
 CACHE = "cache"
+WEBHOOKS = "webhooks"
+ANY_JOB = "job:*"
+"""Nobody signals it: it stands for the topics of all jobs."""
 
 CROWD = 10
 """As many listeners to one log's growth are a crowd: their signals are merged."""
@@ -34,11 +38,12 @@ much as reading and sending them (measured).
 
 _LONGEST_PAUSE = 0.2
 _LOG = "log:"
+_JOB = "job:"
 
 
 def job_topic(job_id: str) -> str:
     """Return the topic of changes to a job's row."""
-    return f"job:{job_id}"
+    return _JOB + job_id
 
 
 def log_topic(job_id: str) -> str:
@@ -124,6 +129,9 @@ class LocalSignals:
         listeners = tuple(self._listeners.get(topic, ()))
         for listener in listeners:
             listener.deliver(topic)
+        if topic.startswith(_JOB):
+            for listener in tuple(self._listeners.get(ANY_JOB, ())):
+                listener.deliver(ANY_JOB)
         if len(listeners) >= CROWD and topic.startswith(_LOG):
             self._pausing[topic] = False
             pause = min(_LONGEST_PAUSE, len(listeners) * CROWD_PAUSE)

@@ -13,6 +13,7 @@ from ci_server.control import JobControl
 from ci_server.settings import Settings
 from ci_server.shutdown import Shutdown
 from ci_server.submissions import Submissions
+from ci_server.webhooks import Webhooks
 
 
 class ControllerState(Protocol):
@@ -39,6 +40,7 @@ class Parts:
     shutdown: Shutdown
     submissions: Submissions
     control: JobControl
+    webhooks: Webhooks
     executor: Executor
     executor_name: str
     controller: ControllerState

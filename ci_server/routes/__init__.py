@@ -8,6 +8,7 @@ from ci_server.routes.jobs import cancel_job, get_job, list_jobs
 from ci_server.routes.logs import get_log, head_log
 from ci_server.routes.streams import stream_job
 from ci_server.routes.submissions import submit, submit_async, submit_stream
+from ci_server.routes.webhooks import WEBHOOK_HANDLERS
 
 API_PREFIX = "/api/v1"
 
@@ -27,7 +28,7 @@ HANDLERS = (
     get_version,
 )
 
-MANAGEMENT = (cancel_job,)
+MANAGEMENT = (cancel_job, *WEBHOOK_HANDLERS)
 """Newer than the first version's routes, which clients without a prefix know."""
 
 

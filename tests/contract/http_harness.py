@@ -125,6 +125,7 @@ class RunningServer:
             shutdown=Shutdown(),
             submissions=bootstrap.build_submissions(settings, repository, signals),
             control=JobControl(repository, signals, SystemClock()),
+            webhooks=bootstrap.build_webhooks(settings, repository, signals),
             executor=self.engine,
             executor_name=self.executor_name,
             controller=self.controller,
