@@ -25,7 +25,7 @@ class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     url: Url
     description: Text = ""
-    types: Types = [EventType.ENDED]
+    types: Types = msgspec.field(default_factory=lambda: [EventType.ENDED])
     projects: Projects = []
     reasons: Reasons = []
     secret: Annotated[str, msgspec.Meta(max_length=200)] | None = None

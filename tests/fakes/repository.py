@@ -26,12 +26,14 @@ from ci_common.recipe import Recipe
 from ci_common.snapshots import SnapshotStore
 from ci_common.space import Space
 from ci_common.stash import Stash
+from ci_common.webhooks import WebhookStore
 from ci_persistence.logs import FileLogStore
 from ci_persistence.space import DiskSpace
 from ci_persistence.stash import FileStash
 from tests.fakes.blobs import InMemoryBlobStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.snapshots import InMemorySnapshotStore
+from tests.fakes.webhooks import InMemoryWebhookStore
 
 LONGEST_HOLD = timedelta(minutes=10)
 
@@ -58,11 +60,13 @@ class InMemoryJobRepository:
     space: Space
     snapshots: SnapshotStore
     blobs: BlobStore
+    webhooks: WebhookStore
 
     def __init__(self, data_dir: Path, *, max_log_bytes: int = 10_000_000) -> None:
         self.data_dir = data_dir
         self.stash = FileStash(data_dir / "stash", data_dir / "tmp")
         self.snapshots = InMemorySnapshotStore()
+        self.webhooks = InMemoryWebhookStore()
         self.logs = FileLogStore(data_dir / "logs", limit=max_log_bytes)
         self.space = DiskSpace((data_dir,))
         self.blobs = InMemoryBlobStore(self._held_packs)
