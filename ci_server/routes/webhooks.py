@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from litestar import Request, Response, delete, get, patch, post
 from litestar.datastructures import State
-from litestar.params import PathParameter, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from ci_common.api.webhooks import (
     DeliveryView,
@@ -52,7 +52,7 @@ Cursor = Annotated[
     responses=problems(400, 503),
     **_SHOWN,
 )
-async def add_webhook(state: State, data: WebhookRequest) -> WebhookWithSecret:
+async def add_webhook(state: State, data: JSONBody[WebhookRequest]) -> WebhookWithSecret:
     """Keep a webhook."""
     return webhook_with_secret(await _webhooks(state).add(data))
 
@@ -90,7 +90,9 @@ async def get_webhook(state: State, webhook_id: WebhookId) -> WebhookView:
     responses=problems(400, 404, 503),
     **_SHOWN,
 )
-async def change_webhook(state: State, webhook_id: WebhookId, data: WebhookChange) -> WebhookView:
+async def change_webhook(
+    state: State, webhook_id: WebhookId, data: JSONBody[WebhookChange]
+) -> WebhookView:
     """Change a webhook."""
     return webhook_view(await _webhooks(state).change(webhook_id, data))
 
@@ -133,7 +135,7 @@ async def test_webhook(state: State, webhook_id: WebhookId) -> DeliveryView:
     **_SHOWN,
 )
 async def rotate_webhook(
-    state: State, webhook_id: WebhookId, data: WebhookRotation | None = None
+    state: State, webhook_id: WebhookId, data: JSONBody[WebhookRotation | None] = None
 ) -> WebhookWithSecret:
     """Replace a secret."""
     asked = WebhookRotation() if data is None else data
@@ -155,7 +157,7 @@ async def list_deliveries(
     limit: Limit = _DEFAULT_LIMIT,
     cursor: Cursor = None,
     status: Annotated[
-        DeliveryState | None, QueryParameter(query="state", description="Only those in this state.")
+        DeliveryState | None, QueryParameter(name="state", description="Only those in this state.")
     ] = None,
 ) -> Response[Sequence[DeliveryView]]:
     """Answer with a page of deliveries."""
