@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ci_client.address import Address
     from ci_client.answer import Answer
+    from ci_client.json_body import JsonBody
     from ci_client.upload import Form
 
 CONNECT_TIMEOUT = 10.0
@@ -93,7 +94,7 @@ class Http:
         path: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: Form | None = None,
+        body: Form | JsonBody | None = None,
     ) -> Response:
         """Send a request and return the answer once its head is there.
 
@@ -143,7 +144,7 @@ def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def _exchange(sock: socket.socket, head: bytes, body: Form | None) -> Answer:
+def _exchange(sock: socket.socket, head: bytes, body: Form | JsonBody | None) -> Answer:
     refused = None
     sock.settimeout(WRITE_TIMEOUT)
     try:

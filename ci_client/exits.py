@@ -48,6 +48,7 @@ EXIT_OF_CODE: Mapping[str, Exit] = {
     "container_gone": Exit.INFRASTRUCTURE,
     "database_full": Exit.INFRASTRUCTURE,
     "database_unusable": Exit.INFRASTRUCTURE,
+    "delivery_not_found": Exit.USAGE,
     "engine_error": Exit.INFRASTRUCTURE,
     "engine_unavailable": Exit.INFRASTRUCTURE,
     "idempotency_conflict": Exit.INFRASTRUCTURE,
@@ -65,6 +66,7 @@ EXIT_OF_CODE: Mapping[str, Exit] = {
     "storage_full": Exit.INFRASTRUCTURE,
     "upload_aborted": Exit.INFRASTRUCTURE,
     "upload_too_large": Exit.USAGE,
+    "webhook_not_found": Exit.USAGE,
 }
 
 

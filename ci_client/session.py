@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from ci_client.config import DEFAULT_SERVER_URL
 from ci_client.connection import ServerBusy, open_http, refuse_problems, unreachable
+from ci_client.documents import array_of, json_of, next_page, nonsense, object_of
 from ci_client.events import EventFeed, Position, wait_to_retry
 from ci_client.exchange import BrokenExchange
 from ci_client.patience import DEFAULT_BACKOFF, DEFAULT_TIMEOUT, Patience
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ci_client.events import Event
     from ci_client.exchange import Response
     from ci_client.job_query import Filter
+    from ci_client.json_body import JsonBody
     from ci_client.upload import Submission
     from ci_common.backoff import Backoff
 
@@ -31,7 +33,6 @@ _MANAGEMENT = "/api/v1"
 _PAGE = 100
 _LARGEST_PAGE = 1000
 _STREAM_HEADERS = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
-_NEXT_PAGE = r'<([^>]*)>\s*;\s*rel="?next\b'
 
 
 class ServerState:
@@ -132,7 +133,7 @@ class Session:
     def job(self, reference: str) -> JobDict:
         """Return the job that ``reference`` names: its id, a unique prefix, or ``last``."""
         with self._ask(_path_of(reference)) as response:
-            return _object(response)
+            return object_of(response)
 
     def cancel(self, reference: str) -> JobDict:
         """Cancel a job; return it: ``cancelled``, or still ``running`` while it is being stopped.
@@ -142,7 +143,7 @@ class Session:
 
         """
         with self._ask(self._managed(_path_of(reference)), method="DELETE") as response:
-            return _object(response)
+            return object_of(response)
 
     def jobs(self, limit: int | None = _PAGE, **filters: Filter) -> list[JobDict]:
         """Return at most ``limit`` jobs (None: all) that fit the filters, the newest first.
@@ -163,8 +164,8 @@ class Session:
         query: str | None = "&".join(filter(None, (f"limit={size}", query_of(filters))))
         while query is not None:
             with self._ask(f"/jobs?{query}") as response:
-                found = _array(response)
-            query = _next_page(response)
+                found = array_of(response)
+            query = next_page(response)
             yield from found
 
     def queue(self, limit: int | None = _PAGE) -> JobDict:
@@ -174,8 +175,8 @@ class Session:
         whole: JobDict = {}
         while query is not None and (limit is None or len(whole.get("queued", ())) < limit):
             with self._ask(self._managed(f"/queue?{query}")) as response:
-                part = _object(response)
-            query = _next_page(response)
+                part = object_of(response)
+            query = next_page(response)
             # Between two pages the queue may have moved up; nobody is shown twice.
             before = {job["job_id"]: job for job in whole.get("queued", ())}
             rest = {job["job_id"]: job for job in part["queued"]}
@@ -197,9 +198,9 @@ class Session:
     def server_state(self) -> ServerState:
         """Return what the server says of itself."""
         with self._ask("/version") as response:
-            version, date = _object(response).get("version"), response.headers.get("date")
+            version, date = object_of(response).get("version"), response.headers.get("date")
         with self._ask("/ready", even_if_not_well=True) as response:
-            problems = _object(response).get("problems")
+            problems = object_of(response).get("problems")
         return ServerState(
             version=str(version or ""),
             date=date,
@@ -210,7 +211,7 @@ class Session:
         """Return whether the server takes manifests; None if it cannot be asked."""
         try:
             with self._ask("/version") as response:
-                return _object(response).get("manifests") is True
+                return object_of(response).get("manifests") is True
         except ServerRefused:
             return False
         except CIError:
@@ -219,12 +220,32 @@ class Session:
     def cache(self) -> list[JobDict]:
         """Return what the server keeps, as ``ci_common.api.CacheEntry`` has it."""
         with self._ask("/cache") as response:
-            return _array(response)
+            return array_of(response)
 
     def prune_cache(self, *, older_than: float = 0) -> list[JobDict]:
         """Have the server give up what no job used for so many seconds; return that."""
         with self._ask(f"/cache?older_than={older_than:f}", method="DELETE") as response:
-            return _array(response)
+            return array_of(response)
+
+    def manage(self, method: str, path: str, document: object = None) -> Any:  # noqa: ANN401 -- JSON
+        """Call what is under ``/api/v1`` only; return the answer's document, None for none."""
+        body = None
+        if document is not None:
+            from ci_client.json_body import JsonBody
+
+            body = JsonBody(document)
+        with self._ask(self._managed(path), method=method, body=body) as response:
+            return None if response.status == 204 else json_of(response)
+
+    def pages(self, path: str, query: str, limit: int) -> list[JobDict]:
+        """Return at most ``limit`` items of a list under ``/api/v1``, as its pages have them."""
+        found: list[JobDict] = []
+        asked: str | None = f"limit={min(limit, _PAGE)}&{query}".rstrip("&")
+        while asked is not None and len(found) < limit:
+            with self._ask(self._managed(f"{path}?{asked}")) as response:
+                found += array_of(response)
+            asked = next_page(response)
+        return found[:limit]
 
     def log(self, job_id: str, offset: int = 0) -> Generator[bytes, None, None]:
         """Yield the log so far, from a byte ``offset``, as it was written."""
@@ -244,10 +265,15 @@ class Session:
 
     @contextmanager
     def _ask(
-        self, path: str, *, even_if_not_well: bool = False, method: str = "GET"
+        self,
+        path: str,
+        *,
+        even_if_not_well: bool = False,
+        method: str = "GET",
+        body: JsonBody | None = None,
     ) -> Iterator[Response]:
         try:
-            with self._http.send(method, path) as response:
+            with self._http.send(method, path, body=body) as response:
                 if not even_if_not_well:  # else the body of a 503 is worth reading
                     refuse_problems(response)
                 yield response
@@ -308,47 +334,8 @@ def _path_of(reference: str) -> str:
     return f"/jobs/{quote(reference, safe='')}"
 
 
-def _next_page(response: Response) -> str | None:
-    import re
-    from urllib.parse import urlsplit
-
-    found = re.search(_NEXT_PAGE, response.headers.get("link", ""))
-    # Only what it asks for counts: a server behind a proxy may not know its own address.
-    return urlsplit(found[1]).query if found else None
-
-
 def _job_id(response: Response) -> str:
-    job_id = _object(response).get("job_id")
+    job_id = object_of(response).get("job_id")
     if not isinstance(job_id, str):
-        raise _nonsense(response)
+        raise nonsense(response)
     return job_id
-
-
-def _object(response: Response) -> JobDict:
-    content = _json(response)
-    if not isinstance(content, dict):
-        raise _nonsense(response)
-    return content
-
-
-def _array(response: Response) -> list[JobDict]:
-    content = _json(response)
-    if not isinstance(content, list):
-        raise _nonsense(response)
-    return content
-
-
-def _json(response: Response) -> object:
-    import json
-
-    try:
-        return json.loads(response.read())
-    except ValueError:
-        raise _nonsense(response) from None
-
-
-def _nonsense(response: Response) -> ServerRefused:
-    return ServerRefused(
-        f"the answer of {response.url} makes no sense to this client",
-        hint="Is there really a Standby CI server at that address?",
-    )

@@ -11,6 +11,8 @@
     ├── UploadAborted             the client went away in mid-upload
     ├── JobNotFound
     ├── AmbiguousJob              a prefix that fits more than one job
+    ├── WebhookNotFound           no webhook with that id
+    ├── DeliveryNotFound          no delivery with that id, or not any more
     ├── IdempotencyConflict       one key, two different submissions
     ├── BlobsMissing              a manifest names files that the server does not have
     ├── StorageFull               the disk, or what we may use of it, is full
@@ -99,6 +101,18 @@ class AmbiguousJob(CIError):
     """More than one job id begins like that."""
 
     code = "ambiguous_job"
+
+
+class WebhookNotFound(CIError):
+    """There is no such webhook."""
+
+    code = "webhook_not_found"
+
+
+class DeliveryNotFound(CIError):
+    """There is no such delivery."""
+
+    code = "delivery_not_found"
 
 
 class IdempotencyConflict(CIError):

@@ -14,6 +14,7 @@ from ci_common.logs import LogStore
 from ci_common.snapshots import SnapshotStore
 from ci_common.space import Space
 from ci_common.stash import Stash
+from ci_common.webhooks import WebhookStore
 
 
 class JobRepository(Protocol):
@@ -29,9 +30,9 @@ class JobRepository(Protocol):
 
     A job's project and log are files beside the rows: ``stash`` and ``logs`` keep
     them, under ``data_dir``, which is all that has to be saved of a server.
-    ``blobs`` and ``snapshots`` keep their notes beside the jobs; ``events`` has
-    what happened to these, written with each change; ``space`` tells how much
-    room there is for all of it.
+    ``blobs`` and ``snapshots`` keep their notes beside the jobs, ``webhooks``
+    who is told of them; ``events`` has what happened to jobs, written with each
+    change; ``space`` tells how much room there is for all of it.
     """
 
     data_dir: Path
@@ -40,6 +41,7 @@ class JobRepository(Protocol):
     blobs: BlobStore
     snapshots: SnapshotStore
     events: EventStore
+    webhooks: WebhookStore
     space: Space
 
     async def initialize(self) -> None:

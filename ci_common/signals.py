@@ -1,9 +1,10 @@
 """Telling others that something changed. A signal is a hint: losing one costs time, never truth.
 
 Topics: ``queue`` (something may be startable), ``cache`` (something kept is
-not to be kept any more), ``job:<id>`` (a row changed), ``log:<id>`` (a log
-grew), and ``events`` (any of ``queue`` and ``job:<id>``; nobody signals it).
-Everyone who waits also looks by itself now and then.
+not to be kept any more), ``webhooks`` (something may be deliverable),
+``job:<id>`` (a row changed), ``log:<id>`` (a log grew), and ``events`` (any
+of ``queue`` and ``job:<id>``; nobody signals it). Everyone who waits also
+looks by itself now and then.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from typing import Protocol
 QUEUE = "queue"
 CACHE = "cache"
 EVENTS = "events"
+WEBHOOKS = "webhooks"
 
 CROWD = 10
 """As many listeners to one log's growth are a crowd: their signals are merged."""

@@ -19,6 +19,7 @@ from ci_common.logs import LogStore
 from ci_common.snapshots import SnapshotStore
 from ci_common.space import Space
 from ci_common.stash import Stash
+from ci_common.webhooks import WebhookStore
 from ci_persistence import job_statements as sql
 from ci_persistence.blobs import SQLiteBlobStore, hold_packs
 from ci_persistence.data_directory import DataDirectory
@@ -32,6 +33,7 @@ from ci_persistence.logs import DEFAULT_MAX_LOG_BYTES, FileLogStore
 from ci_persistence.snapshots import SQLiteSnapshotStore
 from ci_persistence.space import DiskSpace
 from ci_persistence.stash import DEFAULT_MAX_UPLOAD_BYTES, FileStash
+from ci_persistence.webhooks import SQLiteWebhookStore
 
 LONGEST_HOLD = timedelta(minutes=10)
 """No backoff is longer. A hold that ends later is left from a clock that was set back."""
@@ -57,6 +59,7 @@ class SQLiteJobRepository:
     blobs: BlobStore
     snapshots: SnapshotStore
     events: EventStore
+    webhooks: WebhookStore
     space: Space
 
     def __init__(
@@ -79,6 +82,7 @@ class SQLiteJobRepository:
         self.blobs = SQLiteBlobStore(self._database)
         self.snapshots = SQLiteSnapshotStore(self._database)
         self.events = SQLiteEventStore(self._database)
+        self.webhooks = SQLiteWebhookStore(self._database)
 
     async def initialize(self) -> None:
         """Open the database and bring its schema up to date. Idempotent.

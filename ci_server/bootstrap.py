@@ -12,6 +12,7 @@ from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
 from ci_common.project_zip import ZipLimits
 from ci_common.signals import Signals
+from ci_common.webhooks import DestinationRules
 from ci_controller.containers import ContainerManager
 from ci_controller.controller import JobController
 from ci_controller.docker_engine.calls import EngineCalls
@@ -21,6 +22,9 @@ from ci_controller.settings import ControllerSettings, JobDefaults, RetentionSet
 from ci_controller.signals import DatagramSignals
 from ci_controller.snapshots import SnapshotSettings
 from ci_controller.standby import StandbySettings
+from ci_controller.webhooks.deliverer import Deliverer, DelivererSettings
+from ci_controller.webhooks.schedule import Schedule
+from ci_controller.webhooks.sending import Sender, SendSettings
 from ci_persistence.data_directory import DataDirectory
 from ci_persistence.errors import translated
 from ci_persistence.inspection import inspect
@@ -37,6 +41,7 @@ from ci_server.settings import Settings, is_loopback
 from ci_server.shutdown import Shutdown
 from ci_server.submissions import Submissions
 from ci_server.trees import Trees
+from ci_server.webhooks import Webhooks
 
 LOCAL_WARNING = (
     "NO CONTAINER ENGINE: jobs run as plain processes of this user, with all of its rights. "
@@ -70,6 +75,9 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
         controller = build_controller(settings, repository, executor, signals)
         stack.push_async_callback(controller.stop)
         await controller.start()
+        deliverer = build_deliverer(settings, repository, controller, signals)
+        stack.push_async_callback(deliverer.stop)
+        await deliverer.start()
         yield Parts(
             settings=settings,
             repository=repository,
@@ -78,6 +86,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             submissions=build_submissions(settings, repository, signals),
             control=JobControl(repository, signals, SystemClock()),
             queue=build_queue(settings, repository),
+            webhooks=build_webhooks(settings, repository, signals),
             executor=executor,
             executor_name=name,
             controller=controller,
@@ -154,6 +163,42 @@ def build_controller(
         settings.reconcile_interval,
         signals=signals,
         settings=controller_settings(settings),
+    )
+
+
+def build_deliverer(
+    settings: Settings, repository: JobRepository, controller: JobController, signals: Signals
+) -> Deliverer:
+    """Return what tells webhooks of jobs, where the controller leads; not yet started."""
+    clock = SystemClock()
+    schedule = Schedule(
+        retries=settings.webhook_retries, disable_after=settings.webhook_disable_after
+    )
+    sending = SendSettings(rules=destination_rules(settings), timeout=settings.webhook_timeout)
+    return Deliverer(
+        repository.webhooks,
+        Sender(sending, clock),
+        signals,
+        clock,
+        DelivererSettings(
+            interval=settings.reconcile_interval,
+            keep=settings.webhook_keep,
+            public_url=settings.public_url,
+            schedule=schedule,
+        ),
+        leads=lambda: controller.is_leader,
+    )
+
+
+def build_webhooks(settings: Settings, repository: JobRepository, signals: Signals) -> Webhooks:
+    """Return what manages webhooks."""
+    return Webhooks(repository.webhooks, signals, SystemClock(), destination_rules(settings))
+
+
+def destination_rules(settings: Settings) -> DestinationRules:
+    """Return where webhooks may lead to."""
+    return DestinationRules(
+        http=settings.webhook_http, ports=settings.webhook_ports, allow=settings.webhook_allow
     )
 
 

@@ -15,6 +15,7 @@ from ci_server.queue import QueueWatch
 from ci_server.settings import Settings
 from ci_server.shutdown import Shutdown
 from ci_server.submissions import Submissions
+from ci_server.webhooks import Webhooks
 
 
 class ControllerState(Protocol):
@@ -42,6 +43,7 @@ class Parts:
     submissions: Submissions
     control: JobControl
     queue: QueueWatch
+    webhooks: Webhooks
     executor: Executor
     executor_name: str
     controller: ControllerState

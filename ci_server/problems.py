@@ -27,6 +27,8 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         errors.UploadAborted.code: HTTPStatus.BAD_REQUEST,
         errors.JobNotFound.code: HTTPStatus.NOT_FOUND,
         errors.AmbiguousJob.code: HTTPStatus.CONFLICT,
+        errors.WebhookNotFound.code: HTTPStatus.NOT_FOUND,
+        errors.DeliveryNotFound.code: HTTPStatus.NOT_FOUND,
         # The draft of the Idempotency-Key header asks for 422 when the content differs.
         errors.IdempotencyConflict.code: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.BlobsMissing.code: HTTPStatus.CONFLICT,

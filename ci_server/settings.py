@@ -12,10 +12,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ci_common.errors import ConfigurationError
 from ci_common.quantities import parse_bytes, parse_seconds
+from ci_common.webhooks.destination import read_allowed
 
 ENV_PREFIX = "CI_"
 
 DEFAULT_DATABASE = "ci_jobs.db"
+
+DEFAULT_WEBHOOK_RETRIES = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 36_000.0)
+"""Over about 28 hours, in the pattern that Standard Webhooks recommends."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CAPABILITY = re.compile(r"(CAP_)?[A-Z_]+")
@@ -29,6 +33,7 @@ def _from_text(parse: Callable[[str], float]) -> BeforeValidator:
 Bytes = Annotated[int, _from_text(parse_bytes), Field(gt=0)]
 Room = Annotated[int, _from_text(parse_bytes), Field(ge=0)]
 Seconds = Annotated[float, _from_text(parse_seconds), Field(gt=0, allow_inf_nan=False)]
+Port = Annotated[int, Field(ge=1, le=65535)]
 PauseSeconds = Annotated[float, _from_text(parse_seconds), Field(ge=0, allow_inf_nan=False)]
 
 
@@ -162,6 +167,32 @@ class Settings(BaseSettings):
     stop_grace: PauseSeconds = 10.0
     """Seconds a job has from SIGTERM to SIGKILL when it is stopped."""
 
+    webhook_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    """Networks (``10.1.0.0/16``) and hosts that webhooks may reach though they are not public,
+    separated by commas. Unset: none, so that no webhook reaches into the server's own network."""
+
+    webhook_http: bool = False
+    """Whether webhooks may also be told without TLS, by ``http://``."""
+
+    webhook_ports: Annotated[tuple[Port, ...], NoDecode] = (80, 443, 8443)
+    """The TCP ports that webhooks may reach, separated by commas."""
+
+    webhook_timeout: Seconds = 15.0
+    """Seconds one try to deliver to a webhook may take, from the look-up of its name on."""
+
+    webhook_retries: Annotated[tuple[Seconds, ...], NoDecode] = DEFAULT_WEBHOOK_RETRIES
+    """Times from each try to the next, separated by commas, and varied by a fifth; then a
+    delivery is dead. A receiver's ``Retry-After`` can make them longer."""
+
+    webhook_disable_after: Seconds = 5 * 86_400.0
+    """Seconds of nothing but failures after which a webhook is disabled."""
+
+    webhook_keep: Seconds = 7 * 86_400.0
+    """Seconds that a delivery is kept, delivered or dead, counted from when it was made."""
+
+    public_url: str = Field(default="", pattern=r"^(https?://[^\s]+)?$", max_length=500)
+    """Where clients reach this server, for links in webhooks; unset: they are paths."""
+
     engine_timeout: Seconds = 30.0
     """Seconds a call to the container engine may take."""
 
@@ -194,6 +225,20 @@ class Settings(BaseSettings):
         for name, text in value.items():
             if not _VARIABLE.fullmatch(name) or "\0" in text:
                 raise ValueError(f"{name!r} is not the name of an environment variable")
+        return value
+
+    @field_validator("webhook_allow", "webhook_ports", "webhook_retries", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+
+    @field_validator("webhook_allow")
+    @classmethod
+    def _check_allowed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            read_allowed(entry)
         return value
 
     @field_validator("job_cap_add", mode="before")

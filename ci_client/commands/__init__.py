@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "Run a project without a server: one job, and all is gone.",
     "serve": "Start a server.",
     "cache": "Show what the server keeps between jobs, or have it give that up.",
+    "webhooks": "Have other systems told of jobs, and see what became of it.",
     "doctor": "Check what is needed, and say how to mend what is not right.",
     "admin": "Back up, restore and check a server's data.",
     "config": "Show the settings in force.",

@@ -14,6 +14,7 @@ from ci_server.routes.options import options_of
 from ci_server.routes.queue import get_queue
 from ci_server.routes.streams import stream_job
 from ci_server.routes.submissions import submit, submit_async, submit_stream
+from ci_server.routes.webhooks import WEBHOOK_HANDLERS
 
 API_PREFIX = "/api/v1"
 
@@ -39,6 +40,7 @@ MANAGEMENT: Sequence[ControllerRouterHandler] = (
     stream_events,
     list_events,
     listen,
+    *WEBHOOK_HANDLERS,
 )
 """Newer than the first version's routes, which clients without a prefix know."""
 

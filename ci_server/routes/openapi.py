@@ -29,7 +29,7 @@ from ci_server.trees import SCOPE_HEADER
 
 _MEANINGS = {
     400: "The request is not valid; the problem says which part of it.",
-    404: "There is no such job.",
+    404: "There is nothing of that name or id.",
     409: "More than one job id begins like that; the job's state does not allow this;"
     " or, to a manifest: files are missing.",
     413: "The upload is larger than this server accepts.",

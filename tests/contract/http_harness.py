@@ -127,6 +127,7 @@ class RunningServer:
             submissions=bootstrap.build_submissions(settings, repository, signals),
             control=JobControl(repository, signals, SystemClock()),
             queue=bootstrap.build_queue(settings, repository),
+            webhooks=bootstrap.build_webhooks(settings, repository, signals),
             executor=self.engine,
             executor_name=self.executor_name,
             controller=self.controller,

@@ -27,6 +27,7 @@ from ci_common.recipe import Recipe
 from ci_common.snapshots import SnapshotStore
 from ci_common.space import Space
 from ci_common.stash import Stash
+from ci_common.webhooks import WebhookStore
 from ci_persistence.logs import FileLogStore
 from ci_persistence.space import DiskSpace
 from ci_persistence.stash import FileStash
@@ -35,6 +36,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.job_events import InMemoryEventStore
 from tests.fakes.job_query import durations_of, page_of
 from tests.fakes.snapshots import InMemorySnapshotStore
+from tests.fakes.webhooks import InMemoryWebhookStore
 
 LONGEST_HOLD = timedelta(minutes=10)
 
@@ -62,11 +64,13 @@ class InMemoryJobRepository:
     snapshots: SnapshotStore
     blobs: BlobStore
     events: InMemoryEventStore
+    webhooks: WebhookStore
 
     def __init__(self, data_dir: Path, *, max_log_bytes: int = 10_000_000) -> None:
         self.data_dir = data_dir
         self.stash = FileStash(data_dir / "stash", data_dir / "tmp")
         self.snapshots = InMemorySnapshotStore()
+        self.webhooks = InMemoryWebhookStore()
         self.logs = FileLogStore(data_dir / "logs", limit=max_log_bytes)
         self.space = DiskSpace((data_dir,))
         self.blobs = InMemoryBlobStore(self._held_packs)

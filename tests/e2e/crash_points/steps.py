@@ -26,6 +26,7 @@ from ci_common.signals import Signals
 from ci_common.snapshots import SnapshotEngine, SnapshotStore
 from ci_common.space import Space
 from ci_common.stash import Stash, Upload
+from ci_common.webhooks import WebhookStore
 from tests.e2e.crash_points.stand_ins import AFTER, BEFORE, DURING, Point
 
 
@@ -72,6 +73,8 @@ def _at(scenario: str, *faults: int, **more: object) -> Crash:
 
 
 _ENDS = Off("a server that ends in peace lets go of it; nothing is written")
+_MANAGED = Off("what `ci webhooks` asks for, in one transaction")
+_DELIVERED = Off("beside the path; test_webhook_crashes.py kills the server there")
 
 STEPS: Mapping[type, Mapping[str, Row]] = {
     JobRepository: {
@@ -81,6 +84,7 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
         "blobs": READS,
         "snapshots": READS,
         "events": READS,
+        "webhooks": READS,
         "space": READS,
         "initialize": (_at("plain"),),
         "close": _ENDS,
@@ -177,6 +181,23 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
         "latest": READS,
         "oldest": READS,
         "prune": Off("one transaction; no job needs what it deletes"),
+    },
+    WebhookStore: {
+        "add": _MANAGED,
+        "get": READS,
+        "all": READS,
+        "change": _MANAGED,
+        "rotate": _MANAGED,
+        "remove": _MANAGED,
+        "collect": _DELIVERED,
+        "enqueue": _MANAGED,
+        "due": _DELIVERED,
+        "next_try": READS,
+        "record": _DELIVERED,
+        "deliveries": READS,
+        "delivery": READS,
+        "redeliver": _MANAGED,
+        "prune": Off("deletes what is over, in one statement"),
     },
     SnapshotEngine: {
         "image_of": READS,
