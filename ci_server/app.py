@@ -35,6 +35,7 @@ from ci_server.origins import refuse_foreign_page
 from ci_server.parts import Parts
 from ci_server.problems import problem_response
 from ci_server.request_ids import assign_request_id, current_request_id, echo_request_id
+from ci_server.request_telemetry import CountedRequest
 from ci_server.routes import API_PREFIX, build_routers
 from ci_server.schema_page import SchemaPage
 from ci_server.settings import Settings, load_settings
@@ -70,9 +71,17 @@ class Application(Litestar):
 
         token = current_request_id.set(request_id)
         try:
-            await super().__call__(scope, receive, send_with_id)
+            await self._counted(scope, receive, send_with_id)
         finally:
             current_request_id.reset(token)
+
+    async def _counted(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        parts = self.state.get("parts")
+        if parts is None or parts.metrics is None:
+            await super().__call__(scope, receive, send)
+        else:
+            request = CountedRequest(scope, parts.metrics.worker)
+            await request.serve(super().__call__, receive, send)
 
     def _saying_why(self, send: LifeSpanSend) -> LifeSpanSend:
         # A refusal of ours is told in its own words, without a traceback.

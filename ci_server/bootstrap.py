@@ -4,11 +4,13 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ci_common.clock import SystemClock
 from ci_common.errors import ConfigurationError, ContainerGone, EngineError, StorageFull
 from ci_common.executor import Executor
 from ci_common.job_repository import JobRepository
+from ci_common.observer import Observer, Observers
 from ci_common.outage import Outage
 from ci_common.project_zip import ZipLimits
 from ci_common.signals import Signals
@@ -17,8 +19,9 @@ from ci_controller.controller import JobController
 from ci_controller.docker_engine.calls import EngineCalls
 from ci_controller.docker_engine.client import EngineClient
 from ci_controller.local import LocalExecutor
+from ci_controller.observed import observe_calls
 from ci_controller.settings import ControllerSettings, JobDefaults, RetentionSettings
-from ci_controller.signals import DatagramSignals
+from ci_controller.signals import DatagramSignals, socket_folder
 from ci_controller.snapshots import SnapshotSettings
 from ci_controller.standby import StandbySettings
 from ci_persistence.data_directory import DataDirectory
@@ -30,11 +33,16 @@ from ci_persistence.space import DiskSpace, Reserve
 from ci_server.control import JobControl
 from ci_server.listening import listening_host
 from ci_server.log_config import configure_logging
-from ci_server.parts import Parts
+from ci_server.parts import ControllerState, Parts
 from ci_server.settings import Settings, is_loopback
 from ci_server.shutdown import Shutdown
 from ci_server.submissions import Submissions
 from ci_server.trees import Trees
+
+if TYPE_CHECKING:
+    # A library that nobody needs who has metrics switched off.
+    from ci_server.metrics.page import MetricsPage
+    from ci_server.metrics.worker import WorkerMetrics
 
 LOCAL_WARNING = (
     "NO CONTAINER ENGINE: jobs run as plain processes of this user, with all of its rights. "
@@ -65,9 +73,15 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
         stack.push_async_callback(signals.close)
         await signals.open()
         name, executor = await choose_executor(settings, repository)
-        controller = build_controller(settings, repository, executor, signals)
+        counts = build_worker_metrics(settings)
+        observer = Observers([each for each in (counts,) if each is not None])
+        observe_calls(executor, observer)
+        controller = build_controller(settings, repository, executor, signals, observer)
         stack.push_async_callback(controller.stop)
         await controller.start()
+        metrics = build_metrics_page(settings, repository, controller, name, counts)
+        if metrics is not None:
+            await stack.enter_async_context(metrics.open())
         yield Parts(
             settings=settings,
             repository=repository,
@@ -79,6 +93,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             executor_name=name,
             controller=controller,
             outage=Outage(repository.data_dir),
+            metrics=metrics,
         )
 
 
@@ -141,7 +156,11 @@ def build_local(settings: Settings, repository: JobRepository) -> LocalExecutor:
 
 
 def build_controller(
-    settings: Settings, repository: JobRepository, executor: Executor, signals: Signals
+    settings: Settings,
+    repository: JobRepository,
+    executor: Executor,
+    signals: Signals,
+    observer: Observer | None = None,
 ) -> JobController:
     """Return the controller, not yet started."""
     return JobController(
@@ -150,6 +169,39 @@ def build_controller(
         settings.reconcile_interval,
         signals=signals,
         settings=controller_settings(settings),
+        observer=observer,
+    )
+
+
+def build_worker_metrics(settings: Settings) -> "WorkerMetrics | None":
+    """Return what counts in this process; None when metrics are switched off."""
+    if settings.metrics == "off":
+        return None
+    from ci_server.metrics.worker import WorkerMetrics
+
+    return WorkerMetrics()
+
+
+def build_metrics_page(
+    settings: Settings,
+    repository: JobRepository,
+    controller: ControllerState,
+    executor_name: str,
+    worker: "WorkerMetrics | None",
+) -> "MetricsPage | None":
+    """Return the page of metrics, not yet opened; None when they are switched off."""
+    if worker is None:
+        return None
+    from ci_server.metrics.exchange import LONGEST_NAME
+    from ci_server.metrics.page import MetricsPage
+    from ci_server.metrics.shared import SharedMetrics
+
+    database = settings.db_path.absolute()
+    return MetricsPage(
+        worker,
+        SharedMetrics(repository, database, SystemClock(), executor_name),
+        socket_folder(repository.data_dir, "metrics", LONGEST_NAME),
+        lambda: (controller.is_leader, controller.standbys),
     )
 
 

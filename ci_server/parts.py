@@ -1,11 +1,11 @@
 """What the routes work with: contracts only, put together by ``bootstrap``."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from litestar.datastructures import State
 
-from ci_common.executor import Executor
+from ci_common.executor import Executor, StandbyCounts
 from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
 from ci_common.signals import Signals
@@ -13,6 +13,10 @@ from ci_server.control import JobControl
 from ci_server.settings import Settings
 from ci_server.shutdown import Shutdown
 from ci_server.submissions import Submissions
+
+if TYPE_CHECKING:
+    # It loads a library, which nobody needs who has metrics switched off.
+    from ci_server.metrics.page import MetricsPage
 
 
 class ControllerState(Protocol):
@@ -28,10 +32,18 @@ class ControllerState(Protocol):
         """Why the engine could not be seen at the last look; None when it could."""
         ...
 
+    @property
+    def standbys(self) -> StandbyCounts:
+        """How many standbys wait, and how many are being launched."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """Everything one server process works with. ``executor_name``: ``docker`` or ``local``."""
+    """Everything one server process works with. ``executor_name``: ``docker`` or ``local``.
+
+    ``metrics`` is None when they are switched off.
+    """
 
     settings: Settings
     repository: JobRepository
@@ -43,6 +55,7 @@ class Parts:
     executor_name: str
     controller: ControllerState
     outage: Outage
+    metrics: "MetricsPage | None" = None
 
 
 def parts_of(state: State) -> Parts:

@@ -14,6 +14,7 @@ from ci_common import errors
 from ci_common.api import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, Problem
 from ci_common.errors import CIError
 from ci_server.request_ids import request_id_of
+from ci_server.request_telemetry import PROBLEM_CODE
 
 STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
     {
@@ -63,6 +64,7 @@ _logger = logging.getLogger(__name__)
 def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Return the problem document for whatever a handler raised; log what is our fault."""
     problem, headers = _describe(request, error)
+    request.scope.setdefault("state", {})[PROBLEM_CODE] = problem.code
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log_fault(problem, error)
     return Response(

@@ -171,6 +171,9 @@ class Settings(BaseSettings):
     ping_interval: Seconds = 15.0
     """Seconds between the comments that keep a silent stream open."""
 
+    metrics: Literal["on", "off"] = "on"
+    """Whether ``/metrics`` is there, for Prometheus."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least serious messages the server writes to its log."""
 

@@ -6,6 +6,7 @@ from ci_server.routes.cache import list_cache, prune_cache
 from ci_server.routes.health import get_health, get_readiness, get_version
 from ci_server.routes.jobs import cancel_job, get_job, list_jobs
 from ci_server.routes.logs import get_log, head_log
+from ci_server.routes.metrics import get_metrics
 from ci_server.routes.streams import stream_job
 from ci_server.routes.submissions import submit, submit_async, submit_stream
 
@@ -25,6 +26,7 @@ HANDLERS = (
     get_health,
     get_readiness,
     get_version,
+    get_metrics,
 )
 
 MANAGEMENT = (cancel_job,)

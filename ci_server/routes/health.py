@@ -64,9 +64,9 @@ async def get_readiness(state: State) -> Response[Readiness]:
     """Look at the database, the engine and the disk."""
     parts = parts_of(state)
     counts, database_error = await _database(parts)
-    engine_error = _engine_error(parts)
+    engine_problem = engine_error(parts)
     shortage = parts.repository.space.shortage()
-    found = {"database": database_error, "engine": engine_error, "disk": shortage}
+    found = {"database": database_error, "engine": engine_problem, "disk": shortage}
     problems = {name: error for name, error in found.items() if error is not None}
     readiness = Readiness(
         ready=not problems,
@@ -96,7 +96,8 @@ async def _database(parts: Parts) -> tuple[QueueCounts | None, str | None]:
         return None, error.detail
 
 
-def _engine_error(parts: Parts) -> str | None:
+def engine_error(parts: Parts) -> str | None:
+    """Return why the engine cannot be seen, None when it can."""
     # Where another process runs the jobs, it says what it sees of the engine.
     leads = parts.controller.is_leader
     return parts.controller.engine_error if leads else parts.outage.reason

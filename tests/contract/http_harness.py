@@ -4,14 +4,14 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
 
 from ci_common.clock import SystemClock
-from ci_common.executor import EngineInfo
+from ci_common.executor import EngineInfo, StandbyCounts
 from ci_common.jobs import EndReason, Job, Result
 from ci_common.outage import Outage
 from ci_common.signals import QUEUE, LocalSignals, job_topic, log_topic
@@ -56,6 +56,7 @@ class FakeController:
     script: Script | None = None
     is_leader: bool = True
     engine_error: str | None = None
+    standbys: StandbyCounts = field(default_factory=StandbyCounts)
     clock: SystemClock = field(default_factory=SystemClock)
 
     async def run(self) -> None:
@@ -118,6 +119,10 @@ class RunningServer:
         await repository.initialize()
         self.controller = FakeController(repository, signals, self.script)
         running = asyncio.create_task(self.controller.run()) if self.script else None
+        counts = bootstrap.build_worker_metrics(settings)
+        metrics = bootstrap.build_metrics_page(
+            settings, repository, self.controller, self.executor_name, counts
+        )
         self.parts = Parts(
             settings=settings,
             repository=repository,
@@ -129,9 +134,11 @@ class RunningServer:
             executor_name=self.executor_name,
             controller=self.controller,
             outage=Outage(repository.data_dir),
+            metrics=metrics,
         )
         try:
-            yield self.parts
+            async with metrics.open() if metrics else nullcontext():
+                yield self.parts
         finally:
             if running is not None:
                 running.cancel()
