@@ -29,6 +29,7 @@ from ci_common.job_repository import JobRepository
 from ci_common.jobs import EndReason, Job, Result
 from ci_common.observer import Observer
 from ci_common.signals import Signals, job_topic
+from ci_common.tracing import VARIABLE
 from ci_controller.arrivals import Arrivals
 from ci_controller.container_life import AttemptFault, AttemptLost, ContainerLife
 from ci_controller.job_log import JobLog
@@ -210,7 +211,8 @@ class Attempts:
             job.id, attempt=job.attempt, container=name, log_base=log.size
         ):
             raise AttemptLost
-        environment = render_environment(job.recipe, self.settings.defaults.env)
+        trace = {VARIABLE: job.traceparent} if job.traceparent else {}
+        environment = render_environment(job.recipe, {**self.settings.defaults.env, **trace})
         tar = ProjectTar(job.zip_path, place.script, environment)
         async with AsyncExitStack() as unless_fed:
             pump = await self.executor.feed(name, tar, log.sink)

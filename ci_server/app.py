@@ -35,7 +35,7 @@ from ci_server.origins import refuse_foreign_page
 from ci_server.parts import Parts
 from ci_server.problems import problem_response
 from ci_server.request_ids import assign_request_id, current_request_id, echo_request_id
-from ci_server.request_telemetry import CountedRequest
+from ci_server.request_telemetry import CountedRequest, telling_of_answer
 from ci_server.routes import API_PREFIX, build_routers
 from ci_server.schema_page import SchemaPage
 from ci_server.settings import Settings, load_settings
@@ -71,12 +71,22 @@ class Application(Litestar):
 
         token = current_request_id.set(request_id)
         try:
-            await self._counted(scope, receive, send_with_id)
+            await self._observed(scope, receive, send_with_id)
         finally:
             current_request_id.reset(token)
 
-    async def _counted(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+    async def _observed(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         parts = self.state.get("parts")
+        if parts is None or parts.tracing is None:
+            await self._counted(parts, scope, receive, send)
+            return
+        with parts.tracing.request(scope) as span:
+            told = telling_of_answer(span, scope, send)
+            await self._counted(parts, scope, receive, told)
+
+    async def _counted(
+        self, parts: Parts | None, scope: HTTPScope, receive: Receive, send: Send
+    ) -> None:
         if parts is None or parts.metrics is None:
             await super().__call__(scope, receive, send)
         else:
@@ -109,7 +119,7 @@ def create_app(
                 app.state.refusal = refusal
                 raise
             app.state.parts = parts
-            with on_signals(parts.shutdown.begin):
+            with on_signals(parts.shutdown.begin, delay=parts.settings.shutdown_delay):
                 yield
             parts.shutdown.begin()
 

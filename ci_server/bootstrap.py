@@ -1,7 +1,9 @@
 """Where a server is put together: the only module that names implementations."""
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ from ci_common.observer import Observer, Observers
 from ci_common.outage import Outage
 from ci_common.project_zip import ZipLimits
 from ci_common.signals import Signals
+from ci_common.tracing import tracing_wanted
 from ci_controller.containers import ContainerManager
 from ci_controller.controller import JobController
 from ci_controller.docker_engine.calls import EngineCalls
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     # A library that nobody needs who has metrics switched off.
     from ci_server.metrics.page import MetricsPage
     from ci_server.metrics.worker import WorkerMetrics
+    from ci_server.tracing import ServerTracing
 
 LOCAL_WARNING = (
     "NO CONTAINER ENGINE: jobs run as plain processes of this user, with all of its rights. "
@@ -74,7 +78,10 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
         await signals.open()
         name, executor = await choose_executor(settings, repository)
         counts = build_worker_metrics(settings)
-        observer = Observers([each for each in (counts,) if each is not None])
+        tracing = build_tracing(os.environ)
+        if tracing is not None:
+            stack.push_async_callback(asyncio.to_thread, tracing.close)
+        observer = Observers([each for each in (counts, tracing) if each is not None])
         observe_calls(executor, observer)
         controller = build_controller(settings, repository, executor, signals, observer)
         stack.push_async_callback(controller.stop)
@@ -88,12 +95,13 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             signals=signals,
             shutdown=Shutdown(),
             submissions=build_submissions(settings, repository, signals),
-            control=JobControl(repository, signals, SystemClock()),
+            control=JobControl(repository, signals, SystemClock(), observer),
             executor=executor,
             executor_name=name,
             controller=controller,
             outage=Outage(repository.data_dir),
             metrics=metrics,
+            tracing=tracing,
         )
 
 
@@ -171,6 +179,21 @@ def build_controller(
         settings=controller_settings(settings),
         observer=observer,
     )
+
+
+def build_tracing(environ: Mapping[str, str]) -> "ServerTracing | None":
+    """Return what makes spans; None where the standard variables do not ask for any."""
+    if not tracing_wanted(environ):
+        return None
+    try:
+        from ci_server.tracing import ServerTracing
+
+        return ServerTracing()
+    except ImportError as error:
+        _logger.warning(
+            "no traces, though OTEL_… variables ask for them: install standby-ci[otel] (%s)", error
+        )
+        return None
 
 
 def build_worker_metrics(settings: Settings) -> "WorkerMetrics | None":

@@ -15,8 +15,9 @@ from ci_server.shutdown import Shutdown
 from ci_server.submissions import Submissions
 
 if TYPE_CHECKING:
-    # It loads a library, which nobody needs who has metrics switched off.
+    # They load libraries, which nobody needs who has them switched off.
     from ci_server.metrics.page import MetricsPage
+    from ci_server.tracing import ServerTracing
 
 
 class ControllerState(Protocol):
@@ -42,7 +43,7 @@ class ControllerState(Protocol):
 class Parts:
     """Everything one server process works with. ``executor_name``: ``docker`` or ``local``.
 
-    ``metrics`` is None when they are switched off.
+    ``metrics`` and ``tracing`` are None where they are switched off.
     """
 
     settings: Settings
@@ -56,6 +57,7 @@ class Parts:
     controller: ControllerState
     outage: Outage
     metrics: "MetricsPage | None" = None
+    tracing: "ServerTracing | None" = None
 
 
 def parts_of(state: State) -> Parts:

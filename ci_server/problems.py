@@ -34,6 +34,7 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         # Nothing is wrong with what was sent, and reading works: as soon as there is room, again.
         errors.DatabaseFull.code: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.StorageBusy.code: HTTPStatus.SERVICE_UNAVAILABLE,
+        errors.ServerStopping.code: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.DatabaseUnusable.code: HTTPStatus.INTERNAL_SERVER_ERROR,
         errors.BackupUnusable.code: HTTPStatus.INTERNAL_SERVER_ERROR,
         errors.InvalidTransition.code: HTTPStatus.CONFLICT,
@@ -98,6 +99,8 @@ def _describe(
         status, code = HTTPStatus.INTERNAL_SERVER_ERROR, CIError.code
         title = "Internal error"
         detail = f"internal error; the server's log has the cause under request {request_id}"
+    if isinstance(error, errors.ServerStopping):
+        headers["Connection"] = "close"  # a new one goes to a server that stays
     if status in RETRY_AFTER:
         headers.setdefault("Retry-After", RETRY_AFTER[status])
     problem = Problem(

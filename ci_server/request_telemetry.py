@@ -14,6 +14,8 @@ from litestar.types import (
 )
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
     from ci_server.metrics.worker import WorkerMetrics
 
 PROBLEM_CODE = "problem_code"
@@ -90,3 +92,16 @@ class CountedRequest:
         ):
             self._streams = True
             self._metrics.reader_came()
+
+
+def telling_of_answer(span: "Span", scope: HTTPScope, send: Send) -> Send:
+    """Return a ``send`` that notes on a request's span what it came to."""
+    from ci_server.tracing import describe_answer
+
+    async def telling_send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            describe_answer(span, route_of(scope), scope["method"], status)
+        await send(message)
+
+    return telling_send

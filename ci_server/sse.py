@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from ci_common.events import encode_event
+from ci_common.events import CompleteEvent, encode_event
 from ci_server.shutdown import Shutdown
 from ci_server.streams import Positioned
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 LINGER = 2.0
 """Seconds a stream has to end by itself once the server shuts down."""
+
+FAREWELL = ServerSentEvent(comment="the server is stopping", retry=1000, sep="\n").encode()
+"""Has a browser come back after a second; who knows the job's id comes back by itself."""
 
 PING = ServerSentEvent(comment="ping", sep="\n").encode()
 
@@ -69,9 +72,13 @@ class JobStream(EventSourceResponse):
         }
 
     async def _send_all(self, send: "Send") -> None:
+        complete = False
         async with aclosing(self._events) as events:
             async for positioned in events:
                 await send(_body(encoded(positioned)))
+                complete = isinstance(positioned.event, CompleteEvent)
+        if self._shutdown.begun and not complete:
+            await send(_body(FAREWELL))
         await send(_body(b"", more=False))
 
     async def _watch(self, receive: "Receive", send: "Send", leave: Callable[[], object]) -> None:
