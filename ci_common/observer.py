@@ -3,10 +3,13 @@
 Nothing depends on it: an observer never raises, never waits, and changes nothing.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from ci_common.jobs import Job
+
+_log = logging.getLogger(__name__)
 
 
 class Observer:
@@ -47,52 +50,50 @@ class Observer:
 
 
 class Observers(Observer):
-    """Passes all on to several."""
+    """Passes all on to several. What one of them raises is logged, and disturbs nobody."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = observers
 
     def standby_asked_for(self, *, found: bool) -> None:
         """Pass it on."""
-        for each in self._observers:
-            each.standby_asked_for(found=found)
+        self._tell(lambda each: each.standby_asked_for(found=found))
 
     def dependencies_asked_for(self, *, kept: bool) -> None:
         """Pass it on."""
-        for each in self._observers:
-            each.dependencies_asked_for(kept=kept)
+        self._tell(lambda each: each.dependencies_asked_for(kept=kept))
 
     def prepared(self, seconds: float) -> None:
         """Pass it on."""
-        for each in self._observers:
-            each.prepared(seconds)
+        self._tell(lambda each: each.prepared(seconds))
 
     def started(self, seconds: float) -> None:
         """Pass it on."""
-        for each in self._observers:
-            each.started(seconds)
+        self._tell(lambda each: each.started(seconds))
 
     def engine_called(self, call: str, outcome: str, seconds: float) -> None:
         """Pass it on."""
-        for each in self._observers:
-            each.engine_called(call, outcome, seconds)
+        self._tell(lambda each: each.engine_called(call, outcome, seconds))
 
     def log_written(self, size: int) -> None:
         """Pass it on."""
-        for each in self._observers:
-            each.log_written(size)
+        self._tell(lambda each: each.log_written(size))
 
     def attempt_lost(self, job: Job, detail: str, now: datetime) -> None:
         """Pass it on."""
-        for each in self._observers:
-            each.attempt_lost(job, detail, now)
+        self._tell(lambda each: each.attempt_lost(job, detail, now))
 
     def job_ended(self, job: Job) -> None:
         """Pass it on."""
-        for each in self._observers:
-            each.job_ended(job)
+        self._tell(lambda each: each.job_ended(job))
 
     def cleaned_up(self, job: Job, since: datetime, now: datetime) -> None:
         """Pass it on."""
+        self._tell(lambda each: each.cleaned_up(job, since, now))
+
+    def _tell(self, tell: Callable[[Observer], None]) -> None:
         for each in self._observers:
-            each.cleaned_up(job, since, now)
+            try:
+                tell(each)
+            except Exception:  # noqa: BLE001 -- a job must not suffer from being watched
+                _log.exception("%s failed to take note of something", type(each).__name__)

@@ -291,8 +291,12 @@ class Attempts:
 
     async def _tell_of_end(self, job: Job) -> None:
         # The row is read only for those who have asked for it: it has the times of the steps.
-        if job.traceparent is not None:
+        if job.traceparent is None:
+            return
+        try:
             self.observer.job_ended(await self.repository.get(job.id))
+        except CIError as error:
+            _log.warning("job %s: its trace lacks its end: %s", job.id, error.detail)
 
     async def _give_back(self, job: Job, fault: AttemptFault) -> None:
         """Queue the job again; end it when it is being stopped or its attempts are used up."""

@@ -1,22 +1,19 @@
 """Where a server is put together: the only module that names implementations."""
 
-import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ci_common.clock import SystemClock
 from ci_common.errors import ConfigurationError, ContainerGone, EngineError, StorageFull
 from ci_common.executor import Executor
 from ci_common.job_repository import JobRepository
-from ci_common.observer import Observer, Observers
+from ci_common.observer import Observer
 from ci_common.outage import Outage
 from ci_common.project_zip import ZipLimits
 from ci_common.signals import Signals
-from ci_common.tracing import tracing_wanted
 from ci_controller.containers import ContainerManager
 from ci_controller.controller import JobController
 from ci_controller.docker_engine.calls import EngineCalls
@@ -36,17 +33,12 @@ from ci_persistence.space import DiskSpace, Reserve
 from ci_server.control import JobControl
 from ci_server.listening import listening_host
 from ci_server.log_config import configure_logging
-from ci_server.parts import ControllerState, Parts
+from ci_server.parts import Parts
 from ci_server.settings import Settings, is_loopback
 from ci_server.shutdown import Shutdown
 from ci_server.submissions import Submissions
+from ci_server.telemetry import LONGEST_SOCKET, build_telemetry
 from ci_server.trees import Trees
-
-if TYPE_CHECKING:
-    # A library that nobody needs who has metrics switched off.
-    from ci_server.metrics.page import MetricsPage
-    from ci_server.metrics.worker import WorkerMetrics
-    from ci_server.tracing import ServerTracing
 
 LOCAL_WARNING = (
     "NO CONTAINER ENGINE: jobs run as plain processes of this user, with all of its rights. "
@@ -77,18 +69,17 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
         stack.push_async_callback(signals.close)
         await signals.open()
         name, executor = await choose_executor(settings, repository)
-        counts = build_worker_metrics(settings)
-        tracing = build_tracing(os.environ)
-        if tracing is not None:
-            stack.push_async_callback(asyncio.to_thread, tracing.close)
-        observer = Observers([each for each in (counts, tracing) if each is not None])
+        telemetry = build_telemetry(settings, os.environ)
+        stack.push_async_callback(telemetry.close)
+        observer = telemetry.observer
         observe_calls(executor, observer)
         controller = build_controller(settings, repository, executor, signals, observer)
         stack.push_async_callback(controller.stop)
         await controller.start()
-        metrics = build_metrics_page(settings, repository, controller, name, counts)
-        if metrics is not None:
-            await stack.enter_async_context(metrics.open())
+        folder = socket_folder(repository.data_dir, "metrics", LONGEST_SOCKET)
+        metrics = await stack.enter_async_context(
+            telemetry.page(settings, repository, controller, name, folder)
+        )
         yield Parts(
             settings=settings,
             repository=repository,
@@ -101,7 +92,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             controller=controller,
             outage=Outage(repository.data_dir),
             metrics=metrics,
-            tracing=tracing,
+            tracing=telemetry.tracing,
         )
 
 
@@ -178,53 +169,6 @@ def build_controller(
         signals=signals,
         settings=controller_settings(settings),
         observer=observer,
-    )
-
-
-def build_tracing(environ: Mapping[str, str]) -> "ServerTracing | None":
-    """Return what makes spans; None where the standard variables do not ask for any."""
-    if not tracing_wanted(environ):
-        return None
-    try:
-        from ci_server.tracing import ServerTracing
-
-        return ServerTracing()
-    except ImportError as error:
-        _logger.warning(
-            "no traces, though OTEL_… variables ask for them: install standby-ci[otel] (%s)", error
-        )
-        return None
-
-
-def build_worker_metrics(settings: Settings) -> "WorkerMetrics | None":
-    """Return what counts in this process; None when metrics are switched off."""
-    if settings.metrics == "off":
-        return None
-    from ci_server.metrics.worker import WorkerMetrics
-
-    return WorkerMetrics()
-
-
-def build_metrics_page(
-    settings: Settings,
-    repository: JobRepository,
-    controller: ControllerState,
-    executor_name: str,
-    worker: "WorkerMetrics | None",
-) -> "MetricsPage | None":
-    """Return the page of metrics, not yet opened; None when they are switched off."""
-    if worker is None:
-        return None
-    from ci_server.metrics.exchange import LONGEST_NAME
-    from ci_server.metrics.page import MetricsPage
-    from ci_server.metrics.shared import SharedMetrics
-
-    database = settings.db_path.absolute()
-    return MetricsPage(
-        worker,
-        SharedMetrics(repository, database, SystemClock(), executor_name),
-        socket_folder(repository.data_dir, "metrics", LONGEST_NAME),
-        lambda: (controller.is_leader, controller.standbys),
     )
 
 

@@ -22,8 +22,6 @@ from ci_server.metrics.families import Family, decode, encode
 _PATIENCE = 2.0
 """Seconds in which another worker answers, or is left out."""
 
-LONGEST_NAME = "/worker-1000.sock"
-
 _log = logging.getLogger(__name__)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,12 +15,14 @@ from ci_common.executor import EngineInfo, StandbyCounts
 from ci_common.jobs import EndReason, Job, Result
 from ci_common.outage import Outage
 from ci_common.signals import QUEUE, LocalSignals, job_topic, log_topic
+from ci_controller.signals import socket_folder
 from ci_server import bootstrap
 from ci_server.app import Application, create_app
 from ci_server.control import JobControl
 from ci_server.parts import Parts
 from ci_server.settings import Settings, load_settings
 from ci_server.shutdown import Shutdown
+from ci_server.telemetry import LONGEST_SOCKET, build_telemetry
 from ci_server.uvicorn_server import Server, base_url, bind, server_config
 from tests.fakes.zips import honest_zip
 
@@ -119,10 +121,10 @@ class RunningServer:
         await repository.initialize()
         self.controller = FakeController(repository, signals, self.script)
         running = asyncio.create_task(self.controller.run()) if self.script else None
-        counts = bootstrap.build_worker_metrics(settings)
-        metrics = bootstrap.build_metrics_page(
-            settings, repository, self.controller, self.executor_name, counts
-        )
+        telemetry = build_telemetry(settings, {})
+        folder = socket_folder(repository.data_dir, "metrics", LONGEST_SOCKET)
+        page = telemetry.page(settings, repository, self.controller, self.executor_name, folder)
+        metrics = await page.__aenter__()
         self.parts = Parts(
             settings=settings,
             repository=repository,
@@ -137,9 +139,9 @@ class RunningServer:
             metrics=metrics,
         )
         try:
-            async with metrics.open() if metrics else nullcontext():
-                yield self.parts
+            yield self.parts
         finally:
+            await page.__aexit__(None, None, None)
             if running is not None:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)

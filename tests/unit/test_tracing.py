@@ -52,7 +52,11 @@ def test_only_a_valid_trace_is_gone_on_with(sent, kept):
     "program",
     [
         "import ci_server.app, ci_server.bootstrap, ci_controller.controller",
-        "from ci_server import bootstrap; assert bootstrap.build_tracing({}) is None",
+        (
+            "from ci_server.settings import Settings\n"
+            "from ci_server.telemetry import build_telemetry\n"
+            "build_telemetry(Settings(), {})"
+        ),
         "from ci_client.cli import main; import ci_client.commands.submit",
     ],
 )
@@ -67,8 +71,9 @@ def test_without_the_extra_it_is_said_and_work_goes_on():
 import sys, logging
 sys.modules["opentelemetry"] = None
 logging.basicConfig()
-from ci_server import bootstrap
-assert bootstrap.build_tracing({ENDPOINT!r}) is None
+from ci_server.settings import Settings
+from ci_server.telemetry import build_telemetry
+assert build_telemetry(Settings(), {ENDPOINT!r}).tracing is None
 from ci_client.tracing import submission_span
 with submission_span({ENDPOINT!r} | {{"TRACEPARENT": {GOOD!r}}}, "ci submit") as sent:
     assert sent == {GOOD!r}
