@@ -17,6 +17,7 @@ demo: ## Run a sample project's tests in a container, from nothing
 	@$(RUN) scripts/demo
 
 test: ## Run all tests (sets everything up first)
+	@scripts/setup && scripts/ensure-promtool || true
 	@$(RUN) python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 soak: ## Run the long tests, which `test` leaves out (minutes; SIMULATION_SEED=n repeats a simulation)

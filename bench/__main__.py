@@ -33,6 +33,7 @@ from bench.submit import submit_against_docker_run
 from bench.tick import reconcile_tick
 from bench.tools import Unavailable
 from bench.unchanged_tree import unchanged_tree
+from bench.under_load import lookups_under_load
 
 Benchmark = Callable[[Context], Comparison | Sequence[Comparison]]
 
@@ -48,6 +49,7 @@ BENCHMARKS: dict[str, tuple[str, Benchmark]] = {
     "unchanged": ("submitting 10,000 unchanged files again", unchanged_tree),
     "submissions": ("durable submissions by 16 clients against bare commits", durable_submissions),
     "lookups": ("looking jobs up among a million", lookups),
+    "load": ("one job looked up with 100 running and 1,000 streams open", lookups_under_load),
     "tick": ("a look of the controller with ten thousand queued jobs", reconcile_tick),
     "idle": ("what a server takes that has nothing to do", idle_server),
     "instead": ("gitlab-ci-local and Buildbot's try, installed for it", what_else_there_is),

@@ -63,6 +63,7 @@ EXIT_OF_CODE: Mapping[str, Exit] = {
     "server_refused": Exit.INFRASTRUCTURE,
     "server_unreachable": Exit.UNREACHABLE,
     "storage_busy": Exit.INFRASTRUCTURE,
+    "server_stopping": Exit.INFRASTRUCTURE,
     "storage_full": Exit.INFRASTRUCTURE,
     "upload_aborted": Exit.INFRASTRUCTURE,
     "upload_too_large": Exit.USAGE,

@@ -69,6 +69,8 @@ class Submission:
         self.command = command
         self.progress = progress
         self.key = key or os.urandom(16).hex()
+        self.traceparent: str | None = None
+        """The trace that the job is to belong to, as W3C Trace Context writes it."""
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +82,8 @@ class Submission:
     @property
     def headers(self) -> Mapping[str, str]:
         """What goes with the form beside what the form needs."""
-        return {"Idempotency-Key": self.key}
+        trace = {"traceparent": self.traceparent} if self.traceparent else {}
+        return {"Idempotency-Key": self.key, **trace}
 
     def fields(self) -> dict[str, str | bytes]:
         """Return the form fields that go before the file."""

@@ -18,6 +18,7 @@
     ├── StorageFull               the disk, or what we may use of it, is full
     │   └── DatabaseFull          nothing at all can be written down, of any size
     ├── StorageBusy               the database stayed locked past its deadline
+    ├── ServerStopping            it is on its way out; another, or the next, takes it
     ├── DatabaseUnusable          corrupt, or written by a newer version
     ├── BackupUnusable            a backup that is not whole, or newer than we are
     ├── InvalidTransition         a write the state machine does not know
@@ -156,6 +157,12 @@ class StorageBusy(CIError):
     """The database is locked by another process."""
 
     code = "storage_busy"
+
+
+class ServerStopping(CIError):
+    """The server is shutting down."""
+
+    code = "server_stopping"
 
 
 class DatabaseUnusable(CIError):

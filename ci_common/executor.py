@@ -86,6 +86,14 @@ class ContainerExit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StandbyCounts:
+    """How many standbys wait for a job, and how many are on their way to it."""
+
+    ready: int = 0
+    launching: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
     """What answers, for ``ci doctor`` and the logs."""
 

@@ -9,6 +9,7 @@ from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
 from ci_common.job_events import EventStore
 from ci_common.job_query import JobPage, JobQuery
+from ci_common.job_totals import JobTotals
 from ci_common.jobs import EndReason, Job, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
 from ci_common.snapshots import SnapshotStore
@@ -139,6 +140,10 @@ class JobRepository(Protocol):
 
     async def count(self) -> QueueCounts:
         """Return how many jobs wait and run."""
+        ...
+
+    async def totals(self) -> JobTotals:
+        """Return what is known of all jobs together, however many have ended."""
         ...
 
     async def claim(self, job_id: str, *, attempt: int, now: Moment) -> Job | None:

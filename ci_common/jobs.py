@@ -135,7 +135,8 @@ class NewJob:
     with values, ``""`` for none. ``group`` is its concurrency group, ``""`` for
     none. ``queue_timeout``: seconds it may wait for its first claim. ``retry_of``:
     the id of the job whose project it runs again. ``tree_sha256`` is equal for
-    two jobs whose files are equal, whichever way they came.
+    two jobs whose files are equal, whichever way they came. ``traceparent`` names
+    the trace it belongs to, as W3C Trace Context writes it.
     """
 
     id: str
@@ -157,6 +158,7 @@ class NewJob:
     idempotency_key: str | None = None
     fingerprint: str = ""
     packs: frozenset[int] = frozenset()
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +175,10 @@ class Job:
     begin if the engine's record lacked nothing of it; ``log_settled`` the offset
     up to which that is known; ``fed`` whether the whole project is known to have
     reached its container; ``stop_reason`` why the attempt is being stopped, if it is.
+
+    ``preparing_at``, ``container_at`` and ``fed_at`` are when the present attempt
+    came to the latest of those notes, by the store's wall clock; for people, and
+    None where a store does not keep them.
     """
 
     id: str
@@ -208,6 +214,10 @@ class Job:
     reason: EndReason | None = None
     exit_code: int | None = None
     detail: str | None = None
+    traceparent: str | None = None
+    preparing_at: datetime | None = None
+    container_at: datetime | None = None
+    fed_at: datetime | None = None
 
     @property
     def start_time(self) -> datetime | None:

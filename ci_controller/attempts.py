@@ -27,7 +27,9 @@ from ci_common.errors import (
 from ci_common.executor import Executor, OutputPump
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import EndReason, Job, Result
+from ci_common.observer import Observer
 from ci_common.signals import Signals, job_topic
+from ci_common.tracing import VARIABLE
 from ci_controller.arrivals import Arrivals
 from ci_controller.container_life import AttemptFault, AttemptLost, ContainerLife
 from ci_controller.job_log import JobLog
@@ -62,6 +64,7 @@ class Attempts:
     preparer: Preparer
     arrivals: Arrivals
     starts: Starts = field(default_factory=Starts)
+    observer: Observer = field(default_factory=Observer)
 
     async def start(self, job: Job, *, discard: bool = False) -> None:
         """Start a claimed job and stay with it to its result.
@@ -94,6 +97,15 @@ class Attempts:
         if job.id not in self.preparer.installing:
             self.starts.call_off(job.id)
         await self.executor.stop(self._name(job), grace=self.settings.stop_grace)
+
+    def _log_of(self, job: Job, *, new_attempt: bool = False) -> JobLog:
+        return JobLog(
+            self.repository.logs,
+            job,
+            self.signals,
+            new_attempt=new_attempt,
+            observer=self.observer,
+        )
 
     def _name(self, job: Job) -> str:
         return self.executor.container_name(job.id, job.attempt)
@@ -158,7 +170,7 @@ class Attempts:
                 return Result(reason=EndReason.INFRA_ERROR, detail=_explain(error))
 
     async def _run_new(self, job: Job, *, discard: bool) -> Result:
-        with JobLog(self.repository.logs, job, self.signals, new_attempt=True) as log:
+        with self._log_of(job, new_attempt=True) as log:
             try:
                 async with self.starts.of(job.id):
                     place = await self._place(job, log, discard=discard)
@@ -177,8 +189,19 @@ class Attempts:
             raise ContainerFailed("the job's stashed project is missing", hint="Submit it again.")
         with _fault_if_unavailable():
             place = await self.preparer.find(job, discard=discard)
-        # Not so while dependencies are being installed: that goes on without us.
-        return place or await self.preparer.prepare(job, log)
+        if place is None:
+            # Not so while dependencies are being installed: that goes on without us.
+            return await self._prepare(job, log)
+        if place.key:
+            self.observer.dependencies_asked_for(kept=True)
+        return place
+
+    async def _prepare(self, job: Job, log: JobLog) -> Place | Result:
+        self.observer.dependencies_asked_for(kept=False)
+        begin = self.clock.now()
+        place = await self.preparer.prepare(job, log)
+        self.observer.prepared(self.clock.now().seconds_since(begin))
+        return place
 
     async def _feed(self, job: Job, log: JobLog, place: Place) -> OutputPump:
         name = self._name(job)
@@ -188,7 +211,8 @@ class Attempts:
             job.id, attempt=job.attempt, container=name, log_base=log.size
         ):
             raise AttemptLost
-        environment = render_environment(job.recipe, self.settings.defaults.env)
+        trace = {VARIABLE: job.traceparent} if job.traceparent else {}
+        environment = render_environment(job.recipe, {**self.settings.defaults.env, **trace})
         tar = ProjectTar(job.zip_path, place.script, environment)
         async with AsyncExitStack() as unless_fed:
             pump = await self.executor.feed(name, tar, log.sink)
@@ -196,6 +220,8 @@ class Attempts:
             if not await self.repository.record_fed(job.id, attempt=job.attempt):
                 raise AttemptLost
             unless_fed.pop_all()
+        if job.started is not None:
+            self.observer.started(self.clock.now().seconds_since(job.started))
         return pump
 
     async def _enter(self, job: Job, place: Place) -> None:
@@ -213,7 +239,7 @@ class Attempts:
         if not job.fed and not await self._was_fed(job):
             detail = "the server stopped while the job was being started"
             raise AttemptFault(detail, charged=False)
-        with JobLog(self.repository.logs, job, self.signals) as log:
+        with self._log_of(job) as log:
             return await self._stay(job, log)
 
     async def _was_fed(self, job: Job) -> bool:
@@ -260,7 +286,17 @@ class Attempts:
             job.id, attempt=job.attempt, result=result, now=self.clock.now()
         ):
             _log.info("job %s: %s", job.id, result.reason)
+            await self._tell_of_end(job)
         self.signals.notify(job_topic(job.id))
+
+    async def _tell_of_end(self, job: Job) -> None:
+        # The row is read only for those who have asked for it: it has the times of the steps.
+        if job.traceparent is None:
+            return
+        try:
+            self.observer.job_ended(await self.repository.get(job.id))
+        except CIError as error:
+            _log.warning("job %s: its trace lacks its end: %s", job.id, error.detail)
 
     async def _give_back(self, job: Job, fault: AttemptFault) -> None:
         """Queue the job again; end it when it is being stopped or its attempts are used up."""
@@ -287,6 +323,7 @@ class Attempts:
         ):
             return
         _log.warning("job %s: queued again: %s", job.id, fault.detail)
+        self.observer.attempt_lost(job, fault.detail, self.clock.now().wall)
         if fault.charged:
             # Not before: until then a crash may have the container taken up, and its log.
             with JobLog(self.repository.logs, job, self.signals) as log:
@@ -298,6 +335,7 @@ class Attempts:
 
     async def _clean_up(self, job: Job) -> None:
         """Remove what the attempt leaves behind; what fails here is swept later."""
+        since = self.clock.now().wall
         try:
             await self.executor.remove(self._name(job))
         except EngineError as error:
@@ -306,6 +344,7 @@ class Attempts:
         row = await self.repository.get(job.id)
         if row.status.ended:
             await asyncio.to_thread(self.repository.stash.remove, job.zip_path)
+        self.observer.cleaned_up(job, since, self.clock.now().wall)
 
 
 @contextmanager

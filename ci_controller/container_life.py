@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ci_common.executor import ContainerExit, ContainerSpec, Executor, OutputPump
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import EndReason, Job
+from ci_common.observer import Observer
 from ci_controller.job_log import JobLog
 from ci_controller.resumption import Resumption
 from ci_controller.settings import ControllerSettings
@@ -48,6 +49,7 @@ class ContainerLife:
     launching: asyncio.Semaphore
     engine_was_away: set[str] = field(default_factory=set)
     """Ids of jobs in whose time the engine did not answer."""
+    observer: Observer = field(default_factory=Observer)
     _resumption: Resumption = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,7 +63,9 @@ class ContainerLife:
     async def enter(self, job: Job, spec: ContainerSpec) -> None:
         """Have a container wait for the job: a standby if there is one. Raises ``EngineError``."""
         name = self.name_of(job)
-        if not await self.standbys.take(name, spec):
+        found = await self.standbys.take(name, spec)
+        self.observer.standby_asked_for(found=found)
+        if not found:
             async with self.launching:
                 await self.executor.launch(name, spec)
 

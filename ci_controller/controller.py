@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from ci_common.clock import Clock, SystemClock
 from ci_common.errors import CIError, EngineError
-from ci_common.executor import Executor
+from ci_common.executor import Executor, StandbyCounts
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import EndReason, Job
+from ci_common.observer import Observer
 from ci_common.outage import Outage
 from ci_common.recipe import Recipe
 from ci_common.signals import CACHE, QUEUE, LocalSignals, Signals, Subscription, job_topic
@@ -61,6 +62,7 @@ class JobController:
         signals: Signals | None = None,
         clock: Clock | None = None,
         settings: ControllerSettings | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._repository = repository
         self._executor = container_manager
@@ -68,6 +70,7 @@ class JobController:
         self._signals = signals or LocalSignals()
         self._clock = clock or SystemClock()
         self._settings = settings or ControllerSettings()
+        self._observer = observer or Observer()
         self._standbys = StandbyPool(
             container_manager,
             self._settings.standby,
@@ -109,6 +112,7 @@ class JobController:
             settings=self._settings,
             standbys=self._standbys,
             launching=asyncio.Semaphore(self._settings.max_starting),
+            observer=self._observer,
         )
         return Attempts(
             repository=self._repository,
@@ -120,6 +124,7 @@ class JobController:
             snapshots=self._snapshots,
             preparer=Preparer(life, self._snapshots, self._arrivals, self._clock),
             arrivals=self._arrivals,
+            observer=self._observer,
         )
 
     @property
@@ -131,6 +136,11 @@ class JobController:
     def engine_error(self) -> str | None:
         """Why the engine could not be seen at the last look; None when it could."""
         return self._engine_error
+
+    @property
+    def standbys(self) -> StandbyCounts:
+        """How many standbys wait, and how many are being launched."""
+        return self._standbys.counts()
 
     async def start(self) -> None:
         """Begin to reconcile, at once and from then on. Idempotent."""

@@ -4,6 +4,7 @@ from typing import Self
 
 from ci_common.jobs import Job
 from ci_common.logs import LogStore, LogWriter
+from ci_common.observer import Observer
 from ci_common.signals import Signals, log_topic
 
 _NOTE_WINDOW = 4096
@@ -17,12 +18,19 @@ class JobLog:
     """
 
     def __init__(
-        self, store: LogStore, job: Job, signals: Signals, *, new_attempt: bool = False
+        self,
+        store: LogStore,
+        job: Job,
+        signals: Signals,
+        *,
+        new_attempt: bool = False,
+        observer: Observer | None = None,
     ) -> None:
         self._store = store
         self._job_id = job.id
         self._topic = log_topic(job.id)
         self._signals = signals
+        self._observer = observer or Observer()
         self._writer: LogWriter = store.open(job.id, new_attempt=new_attempt)
 
     def __enter__(self) -> Self:
@@ -46,6 +54,7 @@ class JobLog:
     def sink(self, data: bytes) -> None:
         """Append output and tell the readers. For a worker thread."""
         self._writer.write(data)
+        self._observer.log_written(len(data))
         self._signals.notify_threadsafe(self._topic)
 
     def note(self, text: str) -> None:

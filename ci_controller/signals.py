@@ -28,7 +28,7 @@ class DatagramSignals:
 
     def __init__(self, data_dir: Path) -> None:
         self._local = LocalSignals()
-        self._folder = _socket_folder(data_dir)
+        self._folder = socket_folder(data_dir, "wake", "/wake-4194304-abcdef.sock")
         self._path: Path | None = None
         self._socket: socket.socket | None = None
         self._peers: tuple[str, ...] = ()
@@ -117,9 +117,10 @@ def _bind(path: Path) -> socket.socket:
         raise
 
 
-def _socket_folder(data_dir: Path) -> Path:
-    folder = data_dir.resolve() / "wake"
-    if len(str(folder)) + len("/wake-4194304-abcdef.sock") <= _LONGEST_SOCKET_PATH:
+def socket_folder(data_dir: Path, name: str, longest: str) -> Path:
+    """Return the folder ``name`` for sockets; elsewhere if a path in it would be too long."""
+    folder = data_dir.resolve() / name
+    if len(str(folder)) + len(longest) <= _LONGEST_SOCKET_PATH:
         return folder
     # Every process of this data directory must arrive at the same short name.
     digest = hashlib.sha256(str(folder).encode()).hexdigest()[:16]

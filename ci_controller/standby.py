@@ -21,6 +21,7 @@ from ci_common.executor import (
     ContainerState,
     Executor,
     ObservedContainer,
+    StandbyCounts,
     StandbyExecutor,
 )
 
@@ -89,6 +90,10 @@ class StandbyPool:
     def ready(self) -> frozenset[str]:
         """The names of those that wait."""
         return frozenset(self._ready)
+
+    def counts(self) -> StandbyCounts:
+        """Return how many there are."""
+        return StandbyCounts(ready=len(self._ready), launching=len(self._coming))
 
     def view(self) -> StandbyView:
         """Return the state of the pool, as a plan needs it."""

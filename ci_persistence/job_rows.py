@@ -16,7 +16,7 @@ COLUMNS = (
     " submitter, labels, concurrency_group, group_policy, queue_timeout, retry_of, tree_sha256,"
     " image_id, attempt, faults, max_attempts, preparing, container, log_base, log_settled,"
     " fed, started_wall, started_uptime, started_boot, ended_wall, hold_until,"
-    " stop_reason, reason, exit_code, detail"
+    " stop_reason, reason, exit_code, detail, traceparent, preparing_wall, container_wall, fed_wall"
 )
 """What ``job_from_row`` needs. Named one by one: a later migration may add columns."""
 
@@ -67,6 +67,7 @@ def columns_of(new: NewJob) -> Mapping[str, Any]:
         "queue_timeout": new.queue_timeout,
         "retry_of": new.retry_of,
         "tree_sha256": new.tree_sha256,
+        "traceparent": new.traceparent,
         **moment_columns("created", new.created),
     }
 
@@ -107,6 +108,10 @@ def job_from_row(row: sqlite3.Row) -> Job:
         reason=_reason(row["reason"]),
         exit_code=row["exit_code"],
         detail=row["detail"],
+        traceparent=row["traceparent"],
+        preparing_at=_when(row["preparing_wall"]),
+        container_at=_when(row["container_wall"]),
+        fed_at=_when(row["fed_wall"]),
     )
 
 

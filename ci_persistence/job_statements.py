@@ -15,6 +15,7 @@ from ci_persistence.job_rows import COLUMNS
 _QUEUED = f"status = '{JobStatus.QUEUED}'"
 _RUNNING = f"status = '{JobStatus.RUNNING}'"
 _OF_ATTEMPT = " AND attempt = :attempt"
+_NOW = "CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)"
 
 
 def _move(source: JobStatus, change: Change, assignments: str) -> str:
@@ -45,6 +46,7 @@ CLAIM = (
         JobStatus.QUEUED,
         Change.CLAIM,
         "attempt = attempt + 1, preparing = NULL, container = NULL, fed = 0, stop_reason = NULL,"
+        " preparing_wall = NULL, container_wall = NULL, fed_wall = NULL,"
         " hold_until = NULL, started_wall = :started_wall, started_uptime = :started_uptime,"
         " started_boot = :started_boot",
     )
@@ -68,9 +70,18 @@ REQUEUE = (
 CANCEL_QUEUED = _end(JobStatus.QUEUED, Change.CANCEL)
 ASK_TO_STOP = _note("stop_reason = coalesce(stop_reason, :reason)")
 _LOG_BEGINS = "log_base = :log_base, log_settled = coalesce(:log_settled, :log_base)"
-RECORD_PREPARING = _note(f"preparing = :key, {_LOG_BEGINS}") + _OF_ATTEMPT
-RECORD_CONTAINER = _note(f"container = :container, {_LOG_BEGINS}") + _OF_ATTEMPT
-RECORD_FED = _note("fed = 1") + _OF_ATTEMPT
+RECORD_PREPARING = (
+    _note(f"preparing = :key, preparing_wall = coalesce(preparing_wall, {_NOW}), {_LOG_BEGINS}")
+    + _OF_ATTEMPT
+)
+# Noted again when a new process takes the output up: the container waits since the first time.
+RECORD_CONTAINER = (
+    _note(
+        f"container = :container, container_wall = coalesce(container_wall, {_NOW}), {_LOG_BEGINS}"
+    )
+    + _OF_ATTEMPT
+)
+RECORD_FED = _note(f"fed = 1, fed_wall = {_NOW}") + _OF_ATTEMPT
 RECORD_STOP = ASK_TO_STOP + _OF_ATTEMPT
 
 LABEL = (
@@ -116,6 +127,14 @@ COUNT = (
     f"SELECT (SELECT count(*) FROM jobs WHERE {_QUEUED}) AS queued,"
     f" (SELECT count(*) FROM jobs WHERE {_RUNNING}) AS running"
 )
+TOTALS = (
+    "SELECT name, reason, value FROM job_totals UNION ALL"
+    f" SELECT 'queued', '', count(*) FROM jobs WHERE {_QUEUED} UNION ALL"
+    f" SELECT 'running', '', count(*) FROM jobs WHERE {_RUNNING} UNION ALL"
+    " SELECT 'oldest', '', created_wall FROM jobs"
+    f" WHERE seq = (SELECT min(seq) FROM jobs WHERE {_QUEUED})"
+)
+SECONDS = "SELECT name, bound, count, sum FROM job_seconds ORDER BY name, bound"
 
 OLDEST_ENDED = (
     f"SELECT {COLUMNS} FROM jobs WHERE ended_wall < :wall"

@@ -14,6 +14,7 @@ from ci_common.clock import Moment
 from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
 from ci_common.job_events import EventStore
 from ci_common.job_query import JobPage, JobQuery
+from ci_common.job_totals import JobTotals
 from ci_common.jobs import EndReason, Job, JobStatus, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
 from ci_common.snapshots import SnapshotStore
@@ -29,6 +30,7 @@ from ci_persistence.durations import durations
 from ci_persistence.job_events import SQLiteEventStore
 from ci_persistence.job_query import list_jobs
 from ci_persistence.job_rows import columns_of, job_from_row, moment_columns, to_microseconds
+from ci_persistence.job_totals import read_totals
 from ci_persistence.logs import DEFAULT_MAX_LOG_BYTES, FileLogStore
 from ci_persistence.snapshots import SQLiteSnapshotStore
 from ci_persistence.space import DiskSpace
@@ -184,6 +186,10 @@ class SQLiteJobRepository:
         """Return how many jobs wait and run."""
         (row,) = await self._database.fetch_all(sql.COUNT)
         return QueueCounts(queued=row["queued"], running=row["running"])
+
+    async def totals(self) -> JobTotals:
+        """Return what is known of all jobs together, however many have ended."""
+        return await read_totals(self._database)
 
     async def claim(self, job_id: str, *, attempt: int, now: Moment) -> Job | None:
         """Take a queued job whose last attempt was ``attempt``; return it running the next one."""

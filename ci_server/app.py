@@ -10,7 +10,9 @@ from functools import cache
 from typing import Any, cast
 
 from litestar import Litestar
+from litestar.enums import ScopeType
 from litestar.types import (
+    HTTPScope,
     LifeSpanReceive,
     LifeSpanScope,
     LifeSpanSend,
@@ -28,6 +30,7 @@ from ci_server.origins import refuse_foreign_page
 from ci_server.parts import Parts
 from ci_server.problems import problem_response
 from ci_server.request_ids import assign_request_id, current_request_id, echo_request_id
+from ci_server.request_telemetry import CountedRequest, telling_of_answer
 from ci_server.routes import build_routers
 from ci_server.routes.openapi import StreamSchema
 from ci_server.settings import Settings, load_settings
@@ -62,9 +65,30 @@ class Application(Litestar):
 
         token = current_request_id.set(request_id)
         try:
-            await super().__call__(scope, receive, send_with_id)
+            if scope["type"] == ScopeType.HTTP:
+                await self._observed(scope, receive, send_with_id)
+            else:
+                await super().__call__(scope, receive, send_with_id)
         finally:
             current_request_id.reset(token)
+
+    async def _observed(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        parts = self.state.get("parts")
+        if parts is None or parts.tracing is None:
+            await self._counted(parts, scope, receive, send)
+            return
+        with parts.tracing.request(scope) as span:
+            told = telling_of_answer(span, scope, send)
+            await self._counted(parts, scope, receive, told)
+
+    async def _counted(
+        self, parts: Parts | None, scope: HTTPScope, receive: Receive, send: Send
+    ) -> None:
+        if parts is None or parts.metrics is None:
+            await super().__call__(scope, receive, send)
+        else:
+            request = CountedRequest(scope, parts.metrics.worker)
+            await request.serve(super().__call__, receive, send)
 
     def _saying_why(self, send: LifeSpanSend) -> LifeSpanSend:
         # A refusal of ours is told in its own words, without a traceback.
@@ -92,7 +116,7 @@ def create_app(
                 app.state.refusal = refusal
                 raise
             app.state.parts = parts
-            with on_signals(parts.shutdown.begin):
+            with on_signals(parts.shutdown.begin, delay=parts.settings.shutdown_delay):
                 yield
             parts.shutdown.begin()
 

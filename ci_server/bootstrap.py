@@ -1,6 +1,7 @@
 """Where a server is put together: the only module that names implementations."""
 
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -9,6 +10,7 @@ from ci_common.clock import SystemClock
 from ci_common.errors import ConfigurationError, ContainerGone, EngineError, StorageFull
 from ci_common.executor import Executor
 from ci_common.job_repository import JobRepository
+from ci_common.observer import Observer
 from ci_common.outage import Outage
 from ci_common.project_zip import ZipLimits
 from ci_common.signals import Signals
@@ -18,8 +20,9 @@ from ci_controller.controller import JobController
 from ci_controller.docker_engine.calls import EngineCalls
 from ci_controller.docker_engine.client import EngineClient
 from ci_controller.local import LocalExecutor
+from ci_controller.observed import observe_calls
 from ci_controller.settings import ControllerSettings, JobDefaults, RetentionSettings
-from ci_controller.signals import DatagramSignals
+from ci_controller.signals import DatagramSignals, socket_folder
 from ci_controller.snapshots import SnapshotSettings
 from ci_controller.standby import StandbySettings
 from ci_controller.webhooks.deliverer import Deliverer, DelivererSettings
@@ -40,6 +43,7 @@ from ci_server.queue import QueueWatch
 from ci_server.settings import Settings, is_loopback
 from ci_server.shutdown import Shutdown
 from ci_server.submissions import Submissions
+from ci_server.telemetry import LONGEST_SOCKET, build_telemetry
 from ci_server.trees import Trees
 from ci_server.webhooks import Webhooks
 
@@ -72,19 +76,27 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
         stack.push_async_callback(signals.close)
         await signals.open()
         name, executor = await choose_executor(settings, repository)
-        controller = build_controller(settings, repository, executor, signals)
+        telemetry = build_telemetry(settings, os.environ)
+        stack.push_async_callback(telemetry.close)
+        observer = telemetry.observer
+        observe_calls(executor, observer)
+        controller = build_controller(settings, repository, executor, signals, observer)
         stack.push_async_callback(controller.stop)
         await controller.start()
         deliverer = build_deliverer(settings, repository, controller, signals)
         stack.push_async_callback(deliverer.stop)
         await deliverer.start()
+        folder = socket_folder(repository.data_dir, "metrics", LONGEST_SOCKET)
+        metrics = await stack.enter_async_context(
+            telemetry.page(settings, repository, controller, name, folder)
+        )
         yield Parts(
             settings=settings,
             repository=repository,
             signals=signals,
             shutdown=Shutdown(),
             submissions=build_submissions(settings, repository, signals),
-            control=JobControl(repository, signals, SystemClock()),
+            control=JobControl(repository, signals, SystemClock(), observer),
             queue=build_queue(settings, repository),
             webhooks=build_webhooks(settings, repository, signals),
             executor=executor,
@@ -92,6 +104,8 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             controller=controller,
             outage=Outage(repository.data_dir),
             live=LiveUpdates(repository, signals),
+            metrics=metrics,
+            tracing=telemetry.tracing,
         )
 
 
@@ -154,7 +168,11 @@ def build_local(settings: Settings, repository: JobRepository) -> LocalExecutor:
 
 
 def build_controller(
-    settings: Settings, repository: JobRepository, executor: Executor, signals: Signals
+    settings: Settings,
+    repository: JobRepository,
+    executor: Executor,
+    signals: Signals,
+    observer: Observer | None = None,
 ) -> JobController:
     """Return the controller, not yet started."""
     return JobController(
@@ -163,6 +181,7 @@ def build_controller(
         settings.reconcile_interval,
         signals=signals,
         settings=controller_settings(settings),
+        observer=observer,
     )
 
 

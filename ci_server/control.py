@@ -1,12 +1,13 @@
 """What can be done with a job that is there."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ci_common.clock import Clock
 from ci_common.errors import InvalidTransition
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import Job, JobStatus
+from ci_common.observer import Observer
 from ci_common.signals import QUEUE, Signals, job_topic
 
 
@@ -17,6 +18,7 @@ class JobControl:
     repository: JobRepository
     signals: Signals
     clock: Clock
+    observer: Observer = field(default_factory=Observer)
 
     async def cancel(self, reference: str) -> Job:
         """Cancel a job; return it: cancelled, or still running and about to be stopped.
@@ -39,4 +41,6 @@ class JobControl:
         self.signals.notify(QUEUE)
         if job.status is JobStatus.CANCELLED:
             await asyncio.to_thread(self.repository.stash.remove, job.zip_path)
+            if found.status is JobStatus.QUEUED:
+                self.observer.job_ended(job)
         return job

@@ -20,7 +20,14 @@ _REQUEST_ID = "9b1f0c6a5d2e4f7f8a3b6c1d0e9f8a7b"
 _EXAMPLES = (
     Health(),
     Readiness(ready=True, executor="docker", leader=True, queued=0, running=1, problems={}),
-    Version(__version__, "3.12.8", manifests=True),
+    Version(
+        version=__version__,
+        python="3.12.8",
+        manifests=True,
+        commit="8730e30",
+        api="v1",
+        features=["manifests"],
+    ),
     JobAccepted(_JOB_ID),
     JobView(
         job_id=_JOB_ID,

@@ -1,11 +1,11 @@
 """What the routes work with: contracts only, put together by ``bootstrap``."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from litestar.datastructures import State
 
-from ci_common.executor import Executor
+from ci_common.executor import Executor, StandbyCounts
 from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
 from ci_common.signals import Signals
@@ -16,6 +16,11 @@ from ci_server.settings import Settings
 from ci_server.shutdown import Shutdown
 from ci_server.submissions import Submissions
 from ci_server.webhooks import Webhooks
+
+if TYPE_CHECKING:
+    # They load libraries, which nobody needs who has them switched off.
+    from ci_server.metrics.page import MetricsPage
+    from ci_server.tracing import ServerTracing
 
 
 class ControllerState(Protocol):
@@ -31,10 +36,18 @@ class ControllerState(Protocol):
         """Why the engine could not be seen at the last look; None when it could."""
         ...
 
+    @property
+    def standbys(self) -> StandbyCounts:
+        """How many standbys wait, and how many are being launched."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """Everything one server process works with. ``executor_name``: ``docker`` or ``local``."""
+    """Everything one server process works with. ``executor_name``: ``docker`` or ``local``.
+
+    ``metrics`` and ``tracing`` are None where they are switched off.
+    """
 
     settings: Settings
     repository: JobRepository
@@ -49,6 +62,8 @@ class Parts:
     controller: ControllerState
     outage: Outage
     live: LiveUpdates
+    metrics: "MetricsPage | None" = None
+    tracing: "ServerTracing | None" = None
 
 
 def parts_of(state: State) -> Parts:

@@ -15,6 +15,7 @@ from ci_common import errors
 from ci_common.api import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, Problem
 from ci_common.errors import CIError
 from ci_server.request_ids import request_id_of
+from ci_server.request_telemetry import PROBLEM_CODE
 
 STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
     {
@@ -36,6 +37,7 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         # Nothing is wrong with what was sent, and reading works: as soon as there is room, again.
         errors.DatabaseFull.code: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.StorageBusy.code: HTTPStatus.SERVICE_UNAVAILABLE,
+        errors.ServerStopping.code: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.DatabaseUnusable.code: HTTPStatus.INTERNAL_SERVER_ERROR,
         errors.BackupUnusable.code: HTTPStatus.INTERNAL_SERVER_ERROR,
         errors.InvalidTransition.code: HTTPStatus.CONFLICT,
@@ -77,6 +79,7 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
 def described(scope: Scope, error: Exception) -> tuple[Problem, Mapping[str, str]]:
     """Return the problem document and its headers; log what is our fault."""
     problem, headers = _describe(scope, error)
+    scope.setdefault("state", {})[PROBLEM_CODE] = problem.code
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log_fault(problem, error)
     return problem, headers
@@ -103,6 +106,8 @@ def _describe(scope: Scope, error: Exception) -> tuple[Problem, Mapping[str, str
         status, code = HTTPStatus.INTERNAL_SERVER_ERROR, CIError.code
         title = "Internal error"
         detail = f"internal error; the server's log has the cause under request {request_id}"
+    if isinstance(error, errors.ServerStopping):
+        headers["Connection"] = "close"  # a new one goes to a server that stays
     if status in RETRY_AFTER:
         headers.setdefault("Retry-After", RETRY_AFTER[status])
     problem = Problem(

@@ -15,11 +15,11 @@ from types import FrameType
 from typing import NoReturn
 
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
 
 from ci_server.app import create_app
 from ci_server.parts import parts_of
 from ci_server.settings import Settings, field_name, load_settings, variable_name
+from ci_server.supervisor import Supervisor
 from ci_server.uvicorn_server import Server, base_url, bind, server_config
 
 READY_POLL = 0.1
@@ -81,7 +81,8 @@ def _run_many(
     # Workers are new processes that import the application and read their environment.
     os.environ.update(chosen)
     config = server_config("ci_server.app:app", settings, workers=workers)
-    supervisor = Multiprocess(config, sockets=[bound])
+    patience = settings.shutdown_delay + settings.shutdown_grace
+    supervisor = Supervisor(config, [bound], patience=patience)
     threading.Thread(
         target=_announce_when_ready,
         args=(settings, bound, supervisor.should_exit),

@@ -199,8 +199,15 @@ class Settings(BaseSettings):
     shutdown_grace: Seconds = 10.0
     """Seconds open requests have to end when the server stops. Jobs go on in any case."""
 
+    shutdown_delay: PauseSeconds = 0.0
+    """Seconds a server that was asked to end still listens, with ``/ready`` at 503, so that a
+    load balancer can notice."""
+
     ping_interval: Seconds = 15.0
     """Seconds between the comments that keep a silent stream open."""
+
+    metrics: Literal["on", "off"] = "on"
+    """Whether ``/metrics`` is there, for Prometheus."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least serious messages the server writes to its log."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from ci_common.events import encode_event
+from ci_common.events import CompleteEvent, encode_event
 from ci_server.shutdown import Shutdown
 from ci_server.streams import Positioned
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 LINGER = 2.0
 """Seconds a stream has to end by itself once the server shuts down."""
+
+FAREWELL = ServerSentEvent(comment="the server is stopping", retry=1000, sep="\n").encode()
+"""Has a browser come back after a second; who knows the job's id comes back by itself."""
 
 PING = ServerSentEvent(comment="ping", sep="\n").encode()
 
@@ -66,6 +69,10 @@ class EventStream(EventSourceResponse, Generic[T]):
                 finally:
                     watching.cancel()
 
+    def completes(self, event: T) -> bool:  # noqa: ARG002 -- for those that override it
+        """Return whether nothing can follow an event."""
+        return False
+
     def _start(self) -> "Message":
         return {
             "type": "http.response.start",
@@ -74,9 +81,13 @@ class EventStream(EventSourceResponse, Generic[T]):
         }
 
     async def _send_all(self, send: "Send") -> None:
+        complete = False
         async with aclosing(self._events) as events:
             async for event in events:
                 await send(_body(self._encode(event)))
+                complete = self.completes(event)
+        if self._shutdown.begun and not complete:
+            await send(_body(FAREWELL))
         await send(_body(b"", more=False))
 
     async def _watch(self, receive: "Receive", send: "Send", leave: Callable[[], object]) -> None:
@@ -107,6 +118,10 @@ class JobStream(EventStream[Positioned]):
         super().__init__(
             events, encoded, shutdown=shutdown, ping_interval=ping_interval, headers=headers
         )
+
+    def completes(self, event: Positioned) -> bool:
+        """Return whether it is the verdict."""
+        return isinstance(event.event, CompleteEvent)
 
 
 def encoded(positioned: Positioned) -> bytes:

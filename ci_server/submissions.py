@@ -5,7 +5,7 @@ import hashlib
 import re
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from ci_common.project_zip import ZipLimits, check_zip
 from ci_common.recipe import detect, wanted_files
 from ci_common.signals import QUEUE, Signals
 from ci_common.stash import Upload
+from ci_common.tracing import HEADER
 from ci_server.trees import SCOPE_HEADER, Stashed, Trees, scope_of
 from ci_server.uploads import (
     UploadForm,
@@ -84,7 +85,8 @@ class Submissions:
                 return await self._accept_tree(self.trees, request, form, upload, key)
             job_id = str(uuid.uuid4())
             stashed = await asyncio.to_thread(self._stash, form, upload, job_id)
-            return await self._store(self._new_job(job_id, stashed, form, key))
+            new = self._new_job(job_id, stashed, form, key)
+            return await self._store(replace(new, traceparent=_trace_of(request)))
         finally:
             upload.discard()
 
@@ -108,7 +110,8 @@ class Submissions:
             with suppress(PacksGone):
                 stashed = await trees.build(scope, manifest, job_id, command)
                 try:
-                    return await self._store(self._new_job(job_id, stashed, form, key))
+                    new = self._new_job(job_id, stashed, form, key)
+                    return await self._store(replace(new, traceparent=_trace_of(request)))
                 finally:
                     stashed.upload.discard()
         raise StorageBusy("files of the manifest are being cleared away; try again in a moment")
@@ -173,6 +176,12 @@ def idempotency_key(request: Request[Any, Any, Any]) -> str | None:
     if key is not None and not _KEY.fullmatch(key):
         raise InvalidRequest(f"{IDEMPOTENCY_HEADER} is not 1 to 255 visible ASCII characters")
     return key
+
+
+def _trace_of(request: Request[Any, Any, Any]) -> str | None:
+    """Return the trace that the request belongs to, None where there are no traces."""
+    trace: str | None = request.scope["state"].get(HEADER)
+    return trace
 
 
 def _fingerprint(digest: str, command: tuple[str, ...] | None, project: str) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from ci_client.interrupts import letting_go
 from ci_client.lines import DIRECTORY, JSON, PASSTHROUGH, SELECTION, Flag, Line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from ci_client.events import Event
     from ci_client.files import Selection
     from ci_client.invocation import Invocation
@@ -74,9 +78,11 @@ def _send(
     from ci_client.sending import send
 
     with (
+        _span(invocation) as traceparent,
         invocation.connect() as server,
         project.submission(server, invocation.environ, invocation.terminal.warn) as submission,
     ):
+        submission.traceparent = traceparent
         if not detached:
             complete = send(server, submission, watch)
             from ci_client.verdict import next_step
@@ -88,6 +94,15 @@ def _send(
         watch.begin(job_id)
         invocation.terminal.data(_answer(job_id, as_json=watch.as_json))
         return None
+
+
+def _span(invocation: Invocation) -> AbstractContextManager[str | None]:
+    environ = invocation.environ
+    if "TRACEPARENT" in environ or any(name.startswith("OTEL_") for name in environ):
+        from ci_client.tracing import submission_span
+
+        return submission_span(environ, "ci submit")
+    return nullcontext()
 
 
 def _answer(job_id: str, *, as_json: bool) -> str:

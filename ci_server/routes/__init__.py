@@ -10,6 +10,7 @@ from ci_server.routes.events import list_events, listen, stream_events
 from ci_server.routes.health import get_health, get_readiness, get_version
 from ci_server.routes.jobs import cancel_job, get_job, list_jobs
 from ci_server.routes.logs import get_log, head_log
+from ci_server.routes.metrics import get_metrics
 from ci_server.routes.options import options_of
 from ci_server.routes.queue import get_queue
 from ci_server.routes.streams import stream_job
@@ -32,6 +33,7 @@ HANDLERS = (
     get_health,
     get_readiness,
     get_version,
+    get_metrics,
 )
 
 MANAGEMENT: Sequence[ControllerRouterHandler] = (

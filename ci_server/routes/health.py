@@ -11,7 +11,10 @@ from litestar.openapi.datastructures import ResponseSpec
 from ci_common import __version__
 from ci_common.errors import CIError
 from ci_common.jobs import QueueCounts
+from ci_server.build import built_from
 from ci_server.parts import Parts, parts_of
+
+API_VERSION = "v1"
 
 PROBE_TIMEOUT = 3.0
 """Seconds a part may take to answer before it counts as not answering."""
@@ -35,11 +38,18 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Version(msgspec.Struct, frozen=True):
-    """What runs here. ``manifests``: whether a submission may be one."""
+    """What runs here.
+
+    ``manifests``: whether a submission may be one. ``commit``: that the server was
+    built from, where it is known. ``features``: what this server can do that not every one can.
+    """
 
     version: str
     python: str
     manifests: bool
+    commit: str | None
+    api: str
+    features: list[str]
 
 
 @get("/health", operation_id="get_health", summary="Is the process alive?", tags=["server"])
@@ -53,8 +63,8 @@ async def get_health() -> Health:
     operation_id="get_readiness",
     summary="Can jobs be taken and run?",
     description="503 while the database or the container engine does not answer, or the disk is "
-    "nearly full. While only the engine is away submissions are still taken; they wait in the "
-    "queue.",
+    "nearly full, or the server shuts down. While only the engine is away submissions are still "
+    "taken; they wait in the queue.",
     tags=["server"],
     responses={
         503: ResponseSpec(Readiness, description="Degraded.", generate_examples=False),
@@ -64,9 +74,13 @@ async def get_readiness(state: State) -> Response[Readiness]:
     """Look at the database, the engine and the disk."""
     parts = parts_of(state)
     counts, database_error = await _database(parts)
-    engine_error = _engine_error(parts)
-    shortage = parts.repository.space.shortage()
-    found = {"database": database_error, "engine": engine_error, "disk": shortage}
+    engine_problem = engine_error(parts)
+    found = {
+        "database": database_error,
+        "engine": engine_problem,
+        "disk": parts.repository.space.shortage(),
+        "shutdown": "the server is shutting down" if parts.shutdown.begun else None,
+    }
     problems = {name: error for name, error in found.items() if error is not None}
     readiness = Readiness(
         ready=not problems,
@@ -82,8 +96,25 @@ async def get_readiness(state: State) -> Response[Readiness]:
 @get("/version", operation_id="get_version", summary="Which version is this?", tags=["server"])
 async def get_version(state: State) -> Version:
     """Answer with the version of the server and of its Python."""
-    takes_manifests = parts_of(state).submissions.trees is not None
-    return Version(__version__, platform.python_version(), takes_manifests)
+    parts = parts_of(state)
+    return Version(
+        version=__version__,
+        python=platform.python_version(),
+        manifests=parts.submissions.trees is not None,
+        commit=built_from(),
+        api=API_VERSION,
+        features=_features(parts),
+    )
+
+
+def _features(parts: Parts) -> list[str]:
+    found = {
+        "manifests": parts.submissions.trees is not None,
+        "metrics": parts.metrics is not None,
+        "standbys": parts.executor_name == "docker" and parts.settings.standby_size > 0,
+        "tracing": parts.tracing is not None,
+    }
+    return [name for name, there in found.items() if there]
 
 
 async def _database(parts: Parts) -> tuple[QueueCounts | None, str | None]:
@@ -96,7 +127,8 @@ async def _database(parts: Parts) -> tuple[QueueCounts | None, str | None]:
         return None, error.detail
 
 
-def _engine_error(parts: Parts) -> str | None:
+def engine_error(parts: Parts) -> str | None:
+    """Return why the engine cannot be seen, None when it can."""
     # Where another process runs the jobs, it says what it sees of the engine.
     leads = parts.controller.is_leader
     return parts.controller.engine_error if leads else parts.outage.reason

@@ -32,7 +32,7 @@ _REST = "A client that disconnects does not stop its job; `Location` says where 
 )
 async def submit(request: Request[Any, Any, Any], state: State) -> JobStream:
     """Take a project; stream its log and verdict."""
-    job = await parts_of(state).submissions.accept(request)
+    job = await _accept(request, state)
     return watch(state, job, 0, only=(LogEvent, CompleteEvent), headers=_location(request, job))
 
 
@@ -49,7 +49,7 @@ async def submit(request: Request[Any, Any, Any], state: State) -> JobStream:
 )
 async def submit_stream(request: Request[Any, Any, Any], state: State) -> JobStream:
     """Take a project; stream its id and all that happens to it."""
-    job = await parts_of(state).submissions.accept(request)
+    job = await _accept(request, state)
     first = Positioned(0, JobIdEvent(job.id))
     return watch(state, job, 0, first=first, headers=_location(request, job))
 
@@ -68,8 +68,14 @@ async def submit_stream(request: Request[Any, Any, Any], state: State) -> JobStr
 )
 async def submit_async(request: Request[Any, Any, Any], state: State) -> Response[JobAccepted]:
     """Take a project; answer with its job's id."""
-    job = await parts_of(state).submissions.accept(request)
+    job = await _accept(request, state)
     return Response(JobAccepted(job.id), headers=_location(request, job))
+
+
+async def _accept(request: Request[Any, Any, Any], state: State) -> Job:
+    parts = parts_of(state)
+    parts.shutdown.refuse_if_begun()
+    return await parts.submissions.accept(request)
 
 
 def _location(request: Request[Any, Any, Any], job: Job) -> dict[str, str]:

@@ -11,10 +11,11 @@ from pathlib import Path
 import httpx2
 
 from ci_common.clock import SystemClock
-from ci_common.executor import EngineInfo
+from ci_common.executor import EngineInfo, StandbyCounts
 from ci_common.jobs import EndReason, Job, Result
 from ci_common.outage import Outage
 from ci_common.signals import QUEUE, LocalSignals, job_topic, log_topic
+from ci_controller.signals import socket_folder
 from ci_server import bootstrap
 from ci_server.app import Application, create_app
 from ci_server.control import JobControl
@@ -22,6 +23,7 @@ from ci_server.live import LiveUpdates
 from ci_server.parts import Parts
 from ci_server.settings import Settings, load_settings
 from ci_server.shutdown import Shutdown
+from ci_server.telemetry import LONGEST_SOCKET, build_telemetry
 from ci_server.uvicorn_server import Server, base_url, bind, server_config
 from tests.fakes.zips import honest_zip
 
@@ -57,6 +59,7 @@ class FakeController:
     script: Script | None = None
     is_leader: bool = True
     engine_error: str | None = None
+    standbys: StandbyCounts = field(default_factory=StandbyCounts)
     clock: SystemClock = field(default_factory=SystemClock)
 
     async def run(self) -> None:
@@ -119,6 +122,10 @@ class RunningServer:
         await repository.initialize()
         self.controller = FakeController(repository, signals, self.script)
         running = asyncio.create_task(self.controller.run()) if self.script else None
+        telemetry = build_telemetry(settings, {})
+        folder = socket_folder(repository.data_dir, "metrics", LONGEST_SOCKET)
+        page = telemetry.page(settings, repository, self.controller, self.executor_name, folder)
+        metrics = await page.__aenter__()
         self.parts = Parts(
             settings=settings,
             repository=repository,
@@ -133,10 +140,12 @@ class RunningServer:
             controller=self.controller,
             outage=Outage(repository.data_dir),
             live=LiveUpdates(repository, signals),
+            metrics=metrics,
         )
         try:
             yield self.parts
         finally:
+            await page.__aexit__(None, None, None)
             if running is not None:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)

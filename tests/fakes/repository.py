@@ -1,6 +1,7 @@
 """Jobs in memory: the contract of ``JobRepository`` without a database."""
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
 from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
 from ci_common.job_query import JobPage, JobQuery
+from ci_common.job_totals import Distribution, JobTotals
 from ci_common.jobs import (
     Change,
     EndReason,
@@ -80,6 +82,11 @@ class InMemoryJobRepository:
         self._packs: dict[str, frozenset[int]] = {}
         self._keys: dict[str, tuple[str, str]] = {}
         self._last_seq = 0
+        self._created: dict[str, Moment] = {}
+        self._waits: list[float] = []
+        self._durations: list[float] = []
+        self._requeued = 0
+        self._reasons: Counter[EndReason] = Counter()
 
     async def initialize(self) -> None:
         """Nothing to open."""
@@ -120,8 +127,10 @@ class InMemoryJobRepository:
             retry_of=new.retry_of,
             tree_sha256=new.tree_sha256,
             max_attempts=new.max_attempts,
+            traceparent=new.traceparent,
         )
         self._put(job)
+        self._created[new.id] = new.created
         if new.idempotency_key is not None:
             self._keys[new.idempotency_key] = (new.fingerprint, new.id)
         return job, True
@@ -175,6 +184,20 @@ class InMemoryJobRepository:
     async def count(self) -> QueueCounts:
         return QueueCounts(queued=len(self._queue()), running=len(await self.running()))
 
+    async def totals(self) -> JobTotals:
+        counts = await self.count()
+        waiting = min(self._queue(), key=lambda job: job.seq, default=None)
+        return JobTotals(
+            queued=counts.queued,
+            running=counts.running,
+            oldest_queued=waiting and waiting.created_at,
+            submitted=self._last_seq,
+            requeued=self._requeued,
+            ended=dict(self._reasons),
+            queue_wait=_distribution(self._waits),
+            duration=_distribution(self._durations),
+        )
+
     async def claim(self, job_id: str, *, attempt: int, now: Moment) -> Job | None:
         claimed = self._move(
             job_id,
@@ -188,6 +211,8 @@ class InMemoryJobRepository:
             hold_until=None,
             started=now,
         )
+        if claimed and attempt == 0:
+            self._waits.append(now.seconds_since(self._created[job_id]))
         return self._jobs[job_id] if claimed else None
 
     async def record_preparing(
@@ -231,6 +256,8 @@ class InMemoryJobRepository:
         )
         if finished:
             self._ended[job_id] = now
+            self._reasons[result.reason] += 1
+            self._durations.append(now.seconds_since(self._jobs[job_id].started))
         return finished
 
     async def requeue(
@@ -245,7 +272,7 @@ class InMemoryJobRepository:
         job = self._jobs.get(job_id)
         if job is None or job.stop_reason is not None:
             return False
-        return self._move(
+        requeued = self._move(
             job_id,
             attempt,
             Change.REQUEUE,
@@ -254,6 +281,8 @@ class InMemoryJobRepository:
             hold_until=hold_until,
             started=None,
         )
+        self._requeued += requeued
+        return requeued
 
     async def oldest_ended(self, *, limit: int, before: Moment) -> Sequence[Job]:
         ended = sorted(self._ended, key=lambda job_id: self._ended[job_id].wall)
@@ -272,6 +301,7 @@ class InMemoryJobRepository:
             ended = {"reason": EndReason.CANCELLED, "exit_code": None, "detail": None}
             self._move(job_id, job.attempt, Change.CANCEL, end_time=now.wall, **ended)
             self._ended[job_id] = now
+            self._reasons[EndReason.CANCELLED] += 1
         else:
             reason = job.stop_reason or EndReason.CANCELLED
             self._note(job_id, job.attempt, stop_reason=reason)
@@ -315,3 +345,8 @@ def _is_earlier(moment: Moment, before: Moment) -> bool:
 def _on_hold(job: Job, now: datetime) -> bool:
     # A hold further away than any backoff is left from a clock that was set back.
     return job.hold_until is not None and now < job.hold_until <= now + LONGEST_HOLD
+
+
+def _distribution(values: list[float]) -> Distribution:
+    # One bucket is enough: where the bounds are is each store's own affair.
+    return Distribution(buckets=((float("inf"), len(values)),), sum=sum(values))

@@ -101,6 +101,7 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
         "running": READS,
         "queue_position": READS,
         "count": READS,
+        "totals": READS,
         "claim": (_at("plain", 4),),
         "record_preparing": (_at("dependencies", 5),),
         # The one crash that costs an attempt: its container may have been fed, for all we know.
