@@ -23,6 +23,7 @@ from types import MappingProxyType
 from ci_common.clock import Moment
 from ci_common.errors import InvalidTransition
 from ci_common.recipe import Recipe
+from ci_common.results import Counts, Coverage, ResultsState
 
 
 class JobStatus(StrEnum):
@@ -173,6 +174,9 @@ class Job:
     begin if the engine's record lacked nothing of it; ``log_settled`` the offset
     up to which that is known; ``fed`` whether the whole project is known to have
     reached its container; ``stop_reason`` why the attempt is being stopped, if it is.
+
+    ``results`` is where what it left behind is; ``tests`` and ``coverage`` are of
+    what was collected.
     """
 
     id: str
@@ -208,6 +212,9 @@ class Job:
     reason: EndReason | None = None
     exit_code: int | None = None
     detail: str | None = None
+    results: ResultsState = ResultsState.NONE
+    tests: Counts | None = None
+    coverage: Coverage | None = None
 
     @property
     def start_time(self) -> datetime | None:

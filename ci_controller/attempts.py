@@ -27,12 +27,14 @@ from ci_common.errors import (
 from ci_common.executor import Executor, OutputPump
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import EndReason, Job, Result
-from ci_common.signals import Signals, job_topic
+from ci_common.signals import QUEUE, Signals, job_topic
 from ci_controller.arrivals import Arrivals
 from ci_controller.container_life import AttemptFault, AttemptLost, ContainerLife
 from ci_controller.job_log import JobLog
 from ci_controller.job_script import render_environment
 from ci_controller.preparing import Place, Preparer
+from ci_controller.results import reporting
+from ci_controller.results.collecting import Collector, worth_collecting
 from ci_controller.settings import ControllerSettings
 from ci_controller.snapshots import Snapshots
 from ci_controller.starts import CalledOff, Starts
@@ -60,6 +62,7 @@ class Attempts:
     life: ContainerLife
     snapshots: Snapshots
     preparer: Preparer
+    collector: Collector
     arrivals: Arrivals
     starts: Starts = field(default_factory=Starts)
 
@@ -81,6 +84,11 @@ class Attempts:
     async def vanish(self, job: Job) -> None:
         """Deal with a job whose container is no longer there."""
         await self._conclude(job, AttemptFault("the container vanished"))
+
+    async def collect(self, job: Job) -> None:
+        """Collect the results of a job that has ended, and remove its container."""
+        await self.collector.collect(job, self._name(job))
+        await self._clean_up(job)
 
     async def stop(self, job: Job, reason: EndReason) -> None:
         """Stop a running attempt; whoever stays with it writes the result.
@@ -110,6 +118,9 @@ class Attempts:
         else:
             await self._give_back(job, outcome)
         self.life.engine_was_away.discard(job.id)
+        if isinstance(outcome, Result) and worth_collecting(job.recipe, outcome):
+            self.signals.notify(QUEUE)  # its place is free already
+            await self.collector.collect(job, self._name(job))
         await self._clean_up(job)
 
     async def _end_stopped(self, job: Job) -> bool:
@@ -189,11 +200,14 @@ class Attempts:
         ):
             raise AttemptLost
         environment = render_environment(job.recipe, self.settings.defaults.env)
-        tar = ProjectTar(job.zip_path, place.script, environment)
+        beside = reporting.files_for(job.recipe)
+        tar = ProjectTar(job.zip_path, place.script, environment, beside=beside)
         async with AsyncExitStack() as unless_fed:
             pump = await self.executor.feed(name, tar, log.sink)
             unless_fed.push_async_callback(pump.close)
-            if not await self.repository.record_fed(job.id, attempt=job.attempt):
+            if not await self.repository.record_fed(
+                job.id, attempt=job.attempt, image_id=pump.image_id
+            ):
                 raise AttemptLost
             unless_fed.pop_all()
         return pump
@@ -257,7 +271,11 @@ class Attempts:
         # First: a verdict that outlives a power loss must have its log.
         await asyncio.to_thread(self.repository.logs.sync, job.id)
         if await self.repository.finish(
-            job.id, attempt=job.attempt, result=result, now=self.clock.now()
+            job.id,
+            attempt=job.attempt,
+            result=result,
+            now=self.clock.now(),
+            collect=worth_collecting(job.recipe, result),
         ):
             _log.info("job %s: %s", job.id, result.reason)
         self.signals.notify(job_topic(job.id))

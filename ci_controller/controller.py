@@ -24,6 +24,7 @@ from ci_controller.plan import (
     Action,
     Adopt,
     Claim,
+    Collect,
     FillStandby,
     RemoveContainer,
     Snapshot,
@@ -33,6 +34,7 @@ from ci_controller.plan import (
     plan,
 )
 from ci_controller.preparing import Preparer
+from ci_controller.results.collecting import Collector
 from ci_controller.settings import ControllerSettings
 from ci_controller.snapshots import Snapshots
 from ci_controller.standby import StandbyPool
@@ -118,6 +120,9 @@ class JobController:
             settings=self._settings,
             life=life,
             snapshots=self._snapshots,
+            collector=Collector(
+                self._repository, self._executor, self._settings.results, self._signals
+            ),
             preparer=Preparer(life, self._snapshots, self._arrivals, self._clock),
             arrivals=self._arrivals,
         )
@@ -159,7 +164,8 @@ class JobController:
         """Look, plan and act once; return the plan. What was begun goes on in tasks."""
         observation = await self._look()
         actions = plan(observation.snapshot)
-        jobs = {job.id: job for job in observation.snapshot.running}
+        snapshot = observation.snapshot
+        jobs = {job.id: job for job in (*snapshot.uncollected, *snapshot.running)}
         for action in actions:
             await self._act(action, jobs)
         return actions
@@ -243,6 +249,8 @@ class JobController:
                 self._work_on(job_id, self._attempts.adopt(jobs[job_id]))
             case Vanish(job_id=job_id):
                 self._work_on(job_id, self._attempts.vanish(jobs[job_id]))
+            case Collect(job_id=job_id):
+                self._work_on(job_id, self._attempts.collect(jobs[job_id]))
             case Stop(job_id=job_id, reason=reason):
                 self._stop_job(jobs[job_id], reason)
             case RemoveContainer(name=name):

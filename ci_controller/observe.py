@@ -11,6 +11,9 @@ from ci_common.jobs import Job
 from ci_controller.plan import Snapshot
 from ci_controller.settings import ControllerSettings
 
+MOST_COLLECTED = 16
+"""Jobs whose results are collected at once, of those that a former process left."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
@@ -52,6 +55,9 @@ async def observe(
     free = max(0, settings.max_running - len(running))
     now = clock.now()
     others = await _owners(repository, containers, running)
+    uncollected: Sequence[Job] = ()
+    if containers is not None:
+        uncollected = await repository.uncollected(limit=MOST_COLLECTED)
     startable: Sequence[Job] = ()
     if free and containers is not None:
         # Those with a container left over must not start, nor keep others from it.
@@ -61,6 +67,7 @@ async def observe(
         running=tuple(running),
         startable=tuple(startable),
         others={job.id: job for job in others},
+        uncollected=tuple(uncollected),
         containers=containers,
         busy=work.busy,
         stopping=work.stopping,

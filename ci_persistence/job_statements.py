@@ -10,6 +10,7 @@ that hold nothing but queued or running jobs.
 from collections.abc import Iterable
 
 from ci_common.jobs import Change, JobStatus, next_status
+from ci_common.results import ResultsState
 from ci_persistence.job_rows import COLUMNS
 
 _QUEUED = f"status = '{JobStatus.QUEUED}'"
@@ -54,6 +55,9 @@ END = {
     change: _end(JobStatus.RUNNING, change) + _OF_ATTEMPT
     for change in (Change.FINISH, Change.CANCEL)
 }
+COLLECT = (
+    f"INSERT INTO results (job, state) SELECT seq, '{ResultsState.PENDING}' FROM jobs WHERE id = ?"
+)
 REQUEUE = (
     _move(
         JobStatus.RUNNING,
@@ -70,7 +74,7 @@ ASK_TO_STOP = _note("stop_reason = coalesce(stop_reason, :reason)")
 _LOG_BEGINS = "log_base = :log_base, log_settled = coalesce(:log_settled, :log_base)"
 RECORD_PREPARING = _note(f"preparing = :key, {_LOG_BEGINS}") + _OF_ATTEMPT
 RECORD_CONTAINER = _note(f"container = :container, {_LOG_BEGINS}") + _OF_ATTEMPT
-RECORD_FED = _note("fed = 1") + _OF_ATTEMPT
+RECORD_FED = _note("fed = 1, image_id = :image_id") + _OF_ATTEMPT
 RECORD_STOP = ASK_TO_STOP + _OF_ATTEMPT
 
 LABEL = "INSERT INTO job_labels (name, value, job) SELECT ?, ?, seq FROM jobs WHERE id = ?"
@@ -80,6 +84,11 @@ BY_PREFIX = f"SELECT {COLUMNS} FROM jobs WHERE id >= ? AND id < ? ORDER BY id LI
 BY_KEY = f"SELECT fingerprint, {COLUMNS} FROM jobs WHERE idempotency_key = ?"
 RECENT = f"SELECT {COLUMNS} FROM jobs WHERE seq < ? ORDER BY seq DESC LIMIT ?"
 ALL_RUNNING = f"SELECT {COLUMNS} FROM jobs WHERE {_RUNNING} ORDER BY seq"
+UNCOLLECTED = (
+    f"SELECT {COLUMNS} FROM jobs WHERE seq IN"
+    f" (SELECT job FROM results WHERE state = '{ResultsState.PENDING}' ORDER BY job LIMIT ?)"
+    " ORDER BY seq"
+)
 STARTABLE = (
     f"SELECT {COLUMNS} FROM jobs WHERE {_QUEUED}"
     " AND (hold_until IS NULL OR hold_until <= :now OR hold_until > :latest_hold)"
@@ -101,6 +110,11 @@ OLDEST_ENDED = (
     f"SELECT {COLUMNS} FROM jobs WHERE ended_wall < :wall"
     " AND NOT (ended_boot IS :boot AND ended_uptime >= :uptime)"
     " ORDER BY ended_wall LIMIT :limit"
+)
+SHED = (
+    "DELETE FROM tests WHERE (job, number) IN (SELECT job, number FROM tests WHERE job IN"
+    " (SELECT seq FROM jobs WHERE ended_wall IS NOT NULL AND id IN"
+    " (SELECT value FROM json_each(:ids))) LIMIT :limit)"
 )
 FORGET = "DELETE FROM jobs WHERE ended_wall IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
 NEWEST_RESTORE = "SELECT token FROM restores ORDER BY rowid DESC LIMIT 1"
