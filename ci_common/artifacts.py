@@ -8,7 +8,7 @@ import msgspec
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
-    """A kept file. ``path`` is relative to the project's folder, ``modified`` in seconds since 1970.
+    """A kept file. ``path`` is relative to the project's folder; ``modified``: seconds since 1970.
 
     ``offset`` is where its ``size`` bytes begin in the job's tar.
     """
@@ -36,7 +36,7 @@ class ArtifactWriter(Protocol):
         ...
 
     def commit(self) -> None:
-        """Make it durable under its final name, in place of an earlier one. Raises ``StorageFull``."""
+        """Make it durable, in place of an earlier one. Raises ``StorageFull``."""
         ...
 
     def discard(self) -> None:
@@ -81,7 +81,7 @@ class ArtifactStore(Protocol):
         ...
 
     def stored(self, *, older_than: datetime) -> Iterable[str]:
-        """Yield the job ids of tars last written before ``older_than``, read as they are asked for."""
+        """Yield the job ids of tars last written before ``older_than``, as they are asked for."""
         ...
 
     def usage(self) -> int:

@@ -100,9 +100,10 @@ class JobController:
             self._clock,
             self._settings,
             in_hand=self._jobs.keys(),
-            also=self._snapshots.look_again,
+            also=self._look_at_the_rare,
         )
         self._engine_error: str | None = "not looked at yet"
+        self._look_for_uncollected = True
 
     def _build_attempts(self) -> Attempts:
         life = ContainerLife(
@@ -211,6 +212,7 @@ class JobController:
             stopping=frozenset(self._stops),
             starting=self._attempts.starts.job_ids,
             arriving=bool(self._arrivals),
+            missing_uncollected=self._look_for_uncollected,
         )
         standbys = self._standbys.ready
         try:
@@ -226,6 +228,7 @@ class JobController:
         containers = observation.snapshot.containers
         if containers is None:
             return observation
+        self._look_for_uncollected = False
         self._standbys.saw(containers, known=standbys)
         snapshot = replace(observation.snapshot, standbys=self._standbys.view())
         return replace(observation, snapshot=snapshot)
@@ -245,12 +248,13 @@ class JobController:
                 await self._claim(action)
             case Start(job_id=job_id):
                 self._work_on(job_id, self._attempts.start(jobs[job_id], discard=True))
-            case Adopt(job_id=job_id):
-                self._work_on(job_id, self._attempts.adopt(jobs[job_id]))
-            case Vanish(job_id=job_id):
-                self._work_on(job_id, self._attempts.vanish(jobs[job_id]))
-            case Collect(job_id=job_id):
-                self._work_on(job_id, self._attempts.collect(jobs[job_id]))
+            case Adopt() | Vanish() | Collect():
+                work = {
+                    Adopt: self._attempts.adopt,
+                    Vanish: self._attempts.vanish,
+                    Collect: self._attempts.collect,
+                }[type(action)]
+                self._work_on(action.job_id, work(jobs[action.job_id]))
             case Stop(job_id=job_id, reason=reason):
                 self._stop_job(jobs[job_id], reason)
             case RemoveContainer(name=name):
@@ -266,6 +270,10 @@ class JobController:
         if job is not None:
             self._signals.notify(job_topic(job.id))
             self._work_on(job.id, self._attempts.start(job))
+
+    def _look_at_the_rare(self) -> None:
+        self._snapshots.look_again()
+        self._look_for_uncollected = True
 
     def _look_again(self) -> None:
         self._wake.deliver(QUEUE)

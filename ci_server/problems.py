@@ -25,6 +25,7 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         errors.UploadTooLarge.code: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         errors.UploadAborted.code: HTTPStatus.BAD_REQUEST,
         errors.JobNotFound.code: HTTPStatus.NOT_FOUND,
+        errors.ResultNotFound.code: HTTPStatus.NOT_FOUND,
         errors.AmbiguousJob.code: HTTPStatus.CONFLICT,
         # The draft of the Idempotency-Key header asks for 422 when the content differs.
         errors.IdempotencyConflict.code: HTTPStatus.UNPROCESSABLE_ENTITY,

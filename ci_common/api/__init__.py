@@ -3,13 +3,31 @@
 from ci_common.api.cache import CacheEntry
 from ci_common.api.jobs import JobAccepted, JobView, job_view
 from ci_common.api.problems import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, Problem
+from ci_common.api.results import (
+    ArtifactsView,
+    CasesView,
+    CoverageView,
+    FlakyView,
+    HistoryView,
+    artifacts_view,
+    past_case_view,
+    results_state,
+)
 
 __all__ = [
     "PROBLEM_MEDIA_TYPE",
     "PROBLEM_TYPE_PREFIX",
+    "ArtifactsView",
     "CacheEntry",
+    "CasesView",
+    "CoverageView",
+    "FlakyView",
+    "HistoryView",
     "JobAccepted",
     "JobView",
     "Problem",
+    "artifacts_view",
     "job_view",
+    "past_case_view",
+    "results_state",
 ]

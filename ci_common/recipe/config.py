@@ -235,6 +235,8 @@ def check_pattern(pattern: str) -> str:
         ValueError: it does not.
 
     """
+    if "\0" in pattern:
+        raise ValueError("must not contain the character NUL")
     if pattern.startswith("/") or ".." in pattern.split("/"):
         raise ValueError(f"{pattern!r} leaves the project; patterns are relative to its folder")
     return pattern

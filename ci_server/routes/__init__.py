@@ -2,10 +2,17 @@
 
 from litestar import Router
 
+from ci_server.routes.artifacts import get_artifact, get_artifacts_archive, list_artifacts
 from ci_server.routes.cache import list_cache, prune_cache
 from ci_server.routes.health import get_health, get_readiness, get_version
 from ci_server.routes.jobs import cancel_job, get_job, list_jobs
 from ci_server.routes.logs import get_log, head_log
+from ci_server.routes.results import (
+    get_coverage,
+    get_test_history,
+    list_flaky_tests,
+    list_tests,
+)
 from ci_server.routes.streams import stream_job
 from ci_server.routes.submissions import submit, submit_async, submit_stream
 
@@ -27,7 +34,16 @@ HANDLERS = (
     get_version,
 )
 
-MANAGEMENT = (cancel_job,)
+MANAGEMENT = (
+    cancel_job,
+    list_artifacts,
+    get_artifact,
+    get_artifacts_archive,
+    list_tests,
+    get_coverage,
+    get_test_history,
+    list_flaky_tests,
+)
 """Newer than the first version's routes, which clients without a prefix know."""
 
 
