@@ -14,7 +14,7 @@ from docker.errors import NotFound
 from ci_common.errors import ContainerGone
 from ci_common.executor import FileVisitor, ProducedFile, ProducedKind
 from ci_controller.docker_engine.client import EngineClient
-from ci_controller.docker_engine.faults import explanation
+from ci_controller.docker_engine.faults import engine_unavailable, explanation
 from ci_controller.docker_engine.feed_command import HOMES
 
 _PIECE = 256 * 1024
@@ -25,7 +25,8 @@ def visit_archive(
 ) -> bool:
     """Show what is at ``path`` below the folder that the container was fed into.
 
-    False when there is more than ``most_bytes``. Raises what the SDK raises.
+    False when there is more than ``most_bytes``. Raises what the SDK raises, and
+    ``EngineUnavailable`` for a tar that breaks off.
     """
     for home in HOMES:
         try:
@@ -35,7 +36,10 @@ def visit_archive(
                 raise ContainerGone(f"there is no container {name}") from error
             continue
         with closing(response):
-            return _visit(cast("IO[bytes]", response.raw), path, visit, most_bytes)
+            try:
+                return _visit(cast("IO[bytes]", response.raw), path, visit, most_bytes)
+            except tarfile.TarError as error:
+                raise engine_unavailable(f"its archive of {path} broke off") from error
     return True
 
 
