@@ -10,7 +10,7 @@ from urllib.parse import quote
 from litestar import Request, Response, get
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import HeaderParameter
+from litestar.params import HeaderParameter, PathParameter
 from litestar.response import Stream
 
 from ci_common.api import ArtifactsView, artifacts_view, results_state
@@ -29,6 +29,9 @@ _GZIP = 31
 _FAST = 1
 _BINARY = "application/octet-stream"
 
+_Path = Annotated[
+    str, PathParameter(description="The file's path, as it is listed.", max_length=1001)
+]
 _RangeHeader = Annotated[
     str | None,
     HeaderParameter(name="Range", description="One range: `bytes=0-99`, `bytes=-4096`, …"),
@@ -84,7 +87,7 @@ async def get_artifact(
     request: Request[Any, Any, Any],
     state: State,
     reference: JobReference,
-    path: str,
+    path: _Path,
     range_header: _RangeHeader = None,
     if_range: _IfRange = None,
     if_none_match: _IfNoneMatch = None,
