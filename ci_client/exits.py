@@ -59,6 +59,7 @@ EXIT_OF_CODE: Mapping[str, Exit] = {
     "invalid_request": Exit.USAGE,
     "invalid_transition": Exit.USAGE,
     "job_not_found": Exit.USAGE,
+    "result_not_found": Exit.USAGE,
     "range_not_satisfiable": Exit.USAGE,
     "server_refused": Exit.INFRASTRUCTURE,
     "server_unreachable": Exit.UNREACHABLE,

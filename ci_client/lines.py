@@ -23,6 +23,19 @@ class Flag:
         self.text = text
 
 
+class Option:
+    """An option with a value, which may be repeated; the command's function gets all of them.
+
+    A line that has one is read by click.
+    """
+
+    def __init__(self, names: tuple[str, ...], parameter: str, metavar: str, text: str) -> None:
+        self.names = names
+        self.parameter = parameter
+        self.metavar = metavar
+        self.text = text
+
+
 class Place:
     """The one argument that is no option. Without a ``default`` it has to be given."""
 
@@ -61,17 +74,24 @@ class Line:
     """
 
     def __init__(
-        self, run: Callable[..., int], place: Place, *flags: Flag, takes_command: bool = False
+        self,
+        run: Callable[..., int],
+        place: Place,
+        *flags: Flag,
+        options: tuple[Option, ...] = (),
+        takes_command: bool = False,
     ) -> None:
         self.run = run
         self.place = place
         self.flags = flags
+        self.options = options
         self.takes_command = takes_command
 
     def read(self, words: Sequence[str]) -> dict[str, object] | None:
         """Return the parameters in ``words``; None when there is anything unusual about them."""
         known = {flag.name: flag.parameter for flag in self.flags}
         parameters: dict[str, object] = dict.fromkeys(known.values(), False)
+        parameters |= {option.parameter: () for option in self.options}
         options, places, behind = _sorted(words)
         if (behind is not None and not self.takes_command) or not known.keys() >= set(options):
             return None

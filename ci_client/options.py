@@ -37,6 +37,15 @@ def as_click(line: Line) -> click.Command:
         click.Option([flag.name, flag.parameter], is_flag=True, help=flag.text)
         for flag in line.flags
     ]
+    options += [
+        click.Option(
+            [*option.names, option.parameter],
+            multiple=True,
+            metavar=option.metavar,
+            help=option.text,
+        )
+        for option in line.options
+    ]
     parameters = [_argument(line.place), *options]
     return kind(None, callback=call, params=parameters, help=line.run.__doc__)
 

@@ -17,6 +17,7 @@ from ci_common.errors import CIError, ServerRefused
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from typing import Any, Self
 
     from ci_client.events import Event
@@ -132,7 +133,7 @@ class Session:
 
     def job(self, reference: str) -> JobDict:
         """Return the job that ``reference`` names: its id, a unique prefix, or ``last``."""
-        with self._ask(_path_of(reference)) as response:
+        with self._ask(path_of(reference)) as response:
             return object_of(response)
 
     def cancel(self, reference: str) -> JobDict:
@@ -142,7 +143,7 @@ class Session:
             InvalidTransition: it has ended otherwise.
 
         """
-        with self._ask(self._managed(_path_of(reference)), method="DELETE") as response:
+        with self._ask(self._managed(path_of(reference)), method="DELETE") as response:
             return object_of(response)
 
     def jobs(self, limit: int | None = _PAGE, **filters: Filter) -> list[JobDict]:
@@ -247,17 +248,26 @@ class Session:
             asked = next_page(response)
         return found[:limit]
 
+    def managed(self, path: str) -> JobDict:
+        """Return what the management route ``path`` answers."""
+        with self._ask(self._managed(path)) as response:
+            return object_of(response)
+
+    def managed_stream(self, path: str) -> AbstractContextManager[Response]:
+        """Hold the answer of the management route ``path`` open, to be read piece by piece."""
+        return self._ask(self._managed(path))
+
     def log(self, job_id: str, offset: int = 0) -> Generator[bytes, None, None]:
         """Yield the log so far, from a byte ``offset``, as it was written."""
         from ci_client.logs import read_log
 
-        return read_log(self._http, f"{_path_of(job_id)}/log", offset)
+        return read_log(self._http, f"{path_of(job_id)}/log", offset)
 
     def log_tail_offset(self, job_id: str, lines: int) -> int:
         """Return the byte offset at which the last ``lines`` lines of the log begin."""
         from ci_client.logs import tail_offset
 
-        return tail_offset(self._http, f"{_path_of(job_id)}/log", lines)
+        return tail_offset(self._http, f"{path_of(job_id)}/log", lines)
 
     def _managed(self, path: str) -> str:
         base = self._http.base_url
@@ -322,11 +332,12 @@ class Session:
         if position.last_id is not None:
             headers["Last-Event-ID"] = position.last_id
         query = f"from_beginning={'true' if from_beginning else 'false'}"
-        path = f"{_path_of(position.job_id or '')}/stream?{query}"
+        path = f"{path_of(position.job_id or '')}/stream?{query}"
         return self._http.send("GET", path, headers=headers)
 
 
-def _path_of(reference: str) -> str:
+def path_of(reference: str) -> str:
+    """Return the path of a job, without the server's prefix."""
     if reference.isascii() and reference.replace("-", "").isalnum():
         return f"/jobs/{reference}"  # as all ids are, which need no library
     from urllib.parse import quote

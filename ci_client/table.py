@@ -56,6 +56,9 @@ def job_lines(job: Mapping[str, Any]) -> list[str]:
         "took": _took(job),
         "exit code": job.get("exit_code"),
         "attempt": job.get("attempt"),
+        "tests": counts_of(job),
+        "coverage": coverage_of(job.get("coverage")),
+        "results": {"pending": "being collected", "lost": "lost"}.get(str(job.get("results"))),
         "detail": job.get("detail"),
     }
     shown = {name: printable(str(fact)) for name, fact in facts.items() if fact not in (None, "")}
@@ -98,6 +101,29 @@ def _queue_row(
 
 def _expected(what: str, when: object) -> str:
     return f"{what} {time_of(when)}" if when else ""
+
+
+def counts_of(job: Mapping[str, Any]) -> str:
+    """Return how many tests ended how, in words; ``""`` if that is not known."""
+    from ci_client.terminal import count
+
+    counts = job.get("tests")
+    if not isinstance(counts, dict):
+        return ""
+    names = {"passed": "passed", "failed": "failed", "xfailed": "xfailed", "skipped": "skipped"}
+    parts = [f"{counts[key]} {name}" for key, name in names.items() if counts.get(key)]
+    parts += [count(counts["error"], "error")] if counts.get("error") else []
+    return ", ".join(parts)
+
+
+def coverage_of(coverage: object) -> str:
+    """Return how much of the code ran, in words; ``""`` if that is not known."""
+    if not isinstance(coverage, dict):
+        return ""
+    branches = coverage.get("branch_rate")
+    told = f"{coverage['line_rate']:.1%} of lines"
+    told += "" if branches is None else f", {branches:.1%} of branches"
+    return f"{told} ({coverage['source']})" if coverage.get("source") else told
 
 
 def _id_width(ids: Sequence[str]) -> int:

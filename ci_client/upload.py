@@ -51,7 +51,8 @@ class Submission:
     """One submission, however many attempts it takes to get through; ``with`` closes its zip.
 
     ``archive`` is the project's zip; None leaves the file out of the form.
-    ``command`` is what to run instead of what the server finds. ``key`` tells
+    ``command`` is what to run instead of what the server finds, ``artifacts``
+    patterns of files to keep. ``key`` tells
     the server that repeated attempts are one. ``progress`` is told how much of
     how much has been sent.
     """
@@ -71,6 +72,7 @@ class Submission:
         self.key = key or os.urandom(16).hex()
         self.traceparent: str | None = None
         """The trace that the job is to belong to, as W3C Trace Context writes it."""
+        self.artifacts: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -92,6 +94,8 @@ class Submission:
             import json  # most have none, and it takes a while
 
             fields["command"] = json.dumps(self.command)
+        if self.artifacts:
+            fields["artifact"] = "\n".join(self.artifacts)
         return fields
 
     def accepted(self) -> None:

@@ -10,6 +10,7 @@
     ├── UploadTooLarge            more bytes than the server takes
     ├── UploadAborted             the client went away in mid-upload
     ├── JobNotFound
+    ├── ResultNotFound            the job left no such file
     ├── AmbiguousJob              a prefix that fits more than one job
     ├── WebhookNotFound           no webhook with that id
     ├── DeliveryNotFound          no delivery with that id, or not any more
@@ -96,6 +97,12 @@ class JobNotFound(CIError):
     """There is no such job."""
 
     code = "job_not_found"
+
+
+class ResultNotFound(CIError):
+    """The job left nothing like that."""
+
+    code = "result_not_found"
 
 
 class AmbiguousJob(CIError):

@@ -119,8 +119,45 @@ class SizedTar(Protocol):
         ...
 
 
+class ProducedKind(StrEnum):
+    """What a job left at a path. ``OTHER``: a device, a pipe, a second name of another file."""
+
+    FILE = "file"
+    LINK = "link"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProducedFile:
+    """Something in a container that is no folder.
+
+    ``path`` is relative to the folder that the container was fed into, and never leads out
+    of it; ``modified`` is in seconds since 1970. ``content`` yields at most ``size`` bytes;
+    once, and before the visit is over.
+    """
+
+    path: str
+    kind: ProducedKind
+    size: int
+    modified: int
+    executable: bool
+    content: Iterator[bytes]
+
+
+FileVisitor = Callable[[ProducedFile], None]
+"""Is shown files, one after the other, in a worker thread. What it raises ends the visit."""
+
+
 class OutputPump(Protocol):
-    """Output on its way from one container to a sink."""
+    """Output on its way from one container to a sink.
+
+    ``image_id`` is the engine's id of the image that the container runs, if it was learned.
+    """
+
+    @property
+    def image_id(self) -> str | None:
+        """The image's id, None if nobody was told."""
+        ...
 
     async def wait(self) -> None:
         """Return when the stream has ended and the sink has everything that came.
@@ -228,6 +265,22 @@ class Executor(Protocol):
 
     async def stop(self, name: str, *, grace: float) -> None:
         """SIGTERM, ``grace`` seconds, SIGKILL. Succeeds on what has ended or is gone."""
+        ...
+
+    async def visit_files(
+        self, name: str, path: str, visit: FileVisitor, *, most_bytes: int
+    ) -> bool:
+        """Show ``visit`` what an ended container has at ``path``, a file or a whole folder.
+
+        ``path`` is relative to the folder that the container was fed into. Where there
+        is nothing, nothing is shown. No link is followed out of that folder, on the
+        machine's own disk at least. False when more than ``most_bytes`` of files
+        lie there: the visit is over with the first one that goes beyond.
+
+        Raises:
+            ContainerGone: there is no such container.
+
+        """
         ...
 
     async def remove(self, name: str) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from ci_common.artifacts import ArtifactStore
 from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
 from ci_common.job_events import EventStore
@@ -12,6 +13,7 @@ from ci_common.job_query import JobPage, JobQuery
 from ci_common.job_totals import JobTotals
 from ci_common.jobs import EndReason, Job, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
+from ci_common.results import ResultStore
 from ci_common.snapshots import SnapshotStore
 from ci_common.space import Space
 from ci_common.stash import Stash
@@ -29,11 +31,11 @@ class JobRepository(Protocol):
     Every method may raise ``StorageBusy`` (locked past the deadline) or
     ``DatabaseFull``; nothing was changed then.
 
-    A job's project and log are files beside the rows: ``stash`` and ``logs`` keep
-    them, under ``data_dir``, which is all that has to be saved of a server.
-    ``blobs`` and ``snapshots`` keep their notes beside the jobs, ``webhooks``
-    who is told of them; ``events`` has what happened to jobs, written with each
-    change; ``space`` tells how much room there is for all of it.
+    A job's project, log and artifacts are files beside the rows: ``stash``, ``logs``
+    and ``artifacts`` keep them, under ``data_dir``, which is all that has to be saved
+    of a server. ``blobs``, ``snapshots`` and ``results`` keep their notes beside the
+    jobs, ``webhooks`` who is told of them; ``events`` has what happened to jobs,
+    written with each change; ``space`` tells how much room there is for all of it.
     """
 
     data_dir: Path
@@ -43,6 +45,8 @@ class JobRepository(Protocol):
     snapshots: SnapshotStore
     events: EventStore
     webhooks: WebhookStore
+    artifacts: ArtifactStore
+    results: ResultStore
     space: Space
 
     async def initialize(self) -> None:
@@ -134,6 +138,10 @@ class JobRepository(Protocol):
         """Return every job that is claimed and has not ended."""
         ...
 
+    async def uncollected(self, *, limit: int) -> Sequence[Job]:
+        """Return at most ``limit`` jobs whose results are pending, the oldest first."""
+        ...
+
     async def queue_position(self, job_id: str) -> int | None:
         """Return the job's place in the queue, 1 for the next one; None if it is not queued."""
         ...
@@ -178,8 +186,8 @@ class JobRepository(Protocol):
         """
         ...
 
-    async def record_fed(self, job_id: str, *, attempt: int) -> bool:
-        """Note that the whole project has reached the container."""
+    async def record_fed(self, job_id: str, *, attempt: int, image_id: str | None = None) -> bool:
+        """Note that the whole project has reached the container, and the id of its image."""
         ...
 
     async def record_stop(self, job_id: str, *, attempt: int, reason: EndReason) -> bool:
@@ -189,10 +197,13 @@ class JobRepository(Protocol):
         """
         ...
 
-    async def finish(self, job_id: str, *, attempt: int, result: Result, now: Moment) -> bool:
+    async def finish(
+        self, job_id: str, *, attempt: int, result: Result, now: Moment, collect: bool = False
+    ) -> bool:
         """Write the end of a running job, once and for all.
 
         With the reason ``CANCELLED`` the job ends as cancelled, else as completed.
+        ``collect``: its results are pending from then on.
         """
         ...
 
@@ -236,7 +247,7 @@ class JobRepository(Protocol):
         """Delete the rows of those of the jobs that have ended; return how many.
 
         Their idempotency keys are forgotten with them; a ``seq`` never comes
-        again. Zips and logs are the caller's to delete, afterwards: then no
-        reader ever sees a job without its log.
+        again. Results go along. Zips, logs and artifacts are the caller's to
+        delete, afterwards: then no reader ever sees a job without its log.
         """
         ...

@@ -23,6 +23,7 @@ from types import MappingProxyType
 from ci_common.clock import Moment
 from ci_common.errors import InvalidTransition
 from ci_common.recipe import Recipe
+from ci_common.results import Counts, Coverage, ResultsState
 
 
 class JobStatus(StrEnum):
@@ -179,6 +180,9 @@ class Job:
     ``preparing_at``, ``container_at`` and ``fed_at`` are when the present attempt
     came to the latest of those notes, by the store's wall clock; for people, and
     None where a store does not keep them.
+
+    ``results`` is where what it left behind is; ``tests`` and ``coverage`` are of
+    what was collected.
     """
 
     id: str
@@ -218,6 +222,9 @@ class Job:
     preparing_at: datetime | None = None
     container_at: datetime | None = None
     fed_at: datetime | None = None
+    results: ResultsState = ResultsState.NONE
+    tests: Counts | None = None
+    coverage: Coverage | None = None
 
     @property
     def start_time(self) -> datetime | None:

@@ -28,13 +28,15 @@ from ci_common.executor import Executor, OutputPump
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import EndReason, Job, Result
 from ci_common.observer import Observer
-from ci_common.signals import Signals, job_topic
+from ci_common.signals import QUEUE, Signals, job_topic
 from ci_common.tracing import VARIABLE
 from ci_controller.arrivals import Arrivals
 from ci_controller.container_life import AttemptFault, AttemptLost, ContainerLife
 from ci_controller.job_log import JobLog
 from ci_controller.job_script import render_environment
 from ci_controller.preparing import Place, Preparer
+from ci_controller.results import reporting
+from ci_controller.results.collecting import Collector, worth_collecting
 from ci_controller.settings import ControllerSettings
 from ci_controller.snapshots import Snapshots
 from ci_controller.starts import CalledOff, Starts
@@ -62,6 +64,7 @@ class Attempts:
     life: ContainerLife
     snapshots: Snapshots
     preparer: Preparer
+    collector: Collector
     arrivals: Arrivals
     starts: Starts = field(default_factory=Starts)
     observer: Observer = field(default_factory=Observer)
@@ -84,6 +87,11 @@ class Attempts:
     async def vanish(self, job: Job) -> None:
         """Deal with a job whose container is no longer there."""
         await self._conclude(job, AttemptFault("the container vanished"))
+
+    async def collect(self, job: Job) -> None:
+        """Collect the results of a job that has ended, and remove its container."""
+        await self.collector.collect(job, self._name(job))
+        await self._clean_up(job)
 
     async def stop(self, job: Job, reason: EndReason) -> None:
         """Stop a running attempt; whoever stays with it writes the result.
@@ -122,6 +130,9 @@ class Attempts:
         else:
             await self._give_back(job, outcome)
         self.life.engine_was_away.discard(job.id)
+        if isinstance(outcome, Result) and worth_collecting(job.recipe, outcome):
+            self.signals.notify(QUEUE)  # its place is free already
+            await self.collector.collect(job, self._name(job))
         await self._clean_up(job)
 
     async def _end_stopped(self, job: Job) -> bool:
@@ -213,11 +224,14 @@ class Attempts:
             raise AttemptLost
         trace = {VARIABLE: job.traceparent} if job.traceparent else {}
         environment = render_environment(job.recipe, {**self.settings.defaults.env, **trace})
-        tar = ProjectTar(job.zip_path, place.script, environment)
+        beside = reporting.files_for(job.recipe)
+        tar = ProjectTar(job.zip_path, place.script, environment, beside=beside)
         async with AsyncExitStack() as unless_fed:
             pump = await self.executor.feed(name, tar, log.sink)
             unless_fed.push_async_callback(pump.close)
-            if not await self.repository.record_fed(job.id, attempt=job.attempt):
+            if not await self.repository.record_fed(
+                job.id, attempt=job.attempt, image_id=pump.image_id
+            ):
                 raise AttemptLost
             unless_fed.pop_all()
         if job.started is not None:
@@ -283,7 +297,11 @@ class Attempts:
         # First: a verdict that outlives a power loss must have its log.
         await asyncio.to_thread(self.repository.logs.sync, job.id)
         if await self.repository.finish(
-            job.id, attempt=job.attempt, result=result, now=self.clock.now()
+            job.id,
+            attempt=job.attempt,
+            result=result,
+            now=self.clock.now(),
+            collect=worth_collecting(job.recipe, result),
         ):
             _log.info("job %s: %s", job.id, result.reason)
             await self._tell_of_end(job)

@@ -14,11 +14,13 @@ from ci_common.executor import (
     ContainerExit,
     ContainerSpec,
     EngineInfo,
+    FileVisitor,
     ObservedContainer,
     OutputSink,
     SizedTar,
 )
 from ci_controller.container_names import ContainerNames
+from ci_controller.docker_engine.archives import visit_archive
 from ci_controller.docker_engine.calls import EngineCalls
 from ci_controller.docker_engine.client import EngineClient
 from ci_controller.docker_engine.configuration import NAMESPACE
@@ -37,6 +39,9 @@ from ci_controller.pumps import ThreadPump
 
 _WAIT_SLICE = 30.0
 """Seconds of one wait call: as long may one linger that nobody wants any more."""
+_COPY_PATIENCE = 30.0
+_COPY_RATE = 20e6
+"""Seconds, and bytes a second, that copying files out of a container may take."""
 _COMPLAINT_LINES = 20
 _READ_SIZE = 65536
 
@@ -144,7 +149,9 @@ class ContainerManager:
         pump = self._pump(name, output, sink, 0)
         try:
             # Not before: the stream of one that ended before it was attached to never ends.
-            self._exits.watch(name, await self._running(name))
+            found = await self._running(name)
+            pump.image_id = str(found["Image"])
+            self._exits.watch(name, str(found["Id"]))
             await self._send(name, tar, pump)
         except BaseException:
             await asyncio.shield(pump.close())
@@ -230,6 +237,16 @@ class ContainerManager:
         except ContainerGone:
             return
 
+    async def visit_files(
+        self, name: str, path: str, visit: FileVisitor, *, most_bytes: int
+    ) -> bool:
+        """Show ``visit`` what an ended container has at ``path``, out of the engine's archive."""
+        return await self._calls.call_long(
+            lambda client: visit_archive(client, name, path, visit, most_bytes=most_bytes),
+            f"copy files out of {name}",
+            timeout=_COPY_PATIENCE + most_bytes / _COPY_RATE,
+        )
+
     async def remove(self, name: str) -> None:
         """Remove the container and its volumes, running or not. Succeeds on what is gone."""
 
@@ -256,11 +273,11 @@ class ContainerManager:
         about = f"inspect {name}"
         return await self._calls.call(lambda client: client.inspect_container(name), about)
 
-    async def _running(self, name: str) -> str:
-        """Return the id of a container that has not ended."""
+    async def _running(self, name: str) -> dict[str, Any]:
+        """Return what the engine knows of a container that has not ended."""
         found = await self._inspect(name)
         if exit_in(found["State"]) is None:
-            return str(found["Id"])
+            return found
         complaint = await self.startup_error(name)
         if complaint and not await self.has_output(name):
             raise ContainerFailed(f"the container could not wait: {complaint}", hint=NEEDS)

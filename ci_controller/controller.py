@@ -25,6 +25,7 @@ from ci_controller.plan import (
     Action,
     Adopt,
     Claim,
+    Collect,
     FillStandby,
     RemoveContainer,
     Snapshot,
@@ -34,6 +35,7 @@ from ci_controller.plan import (
     plan,
 )
 from ci_controller.preparing import Preparer
+from ci_controller.results.collecting import Collector
 from ci_controller.settings import ControllerSettings
 from ci_controller.snapshots import Snapshots
 from ci_controller.standby import StandbyPool
@@ -101,9 +103,10 @@ class JobController:
             self._clock,
             self._settings,
             in_hand=self._jobs.keys(),
-            also=self._snapshots.look_again,
+            also=self._look_at_the_rare,
         )
         self._engine_error: str | None = "not looked at yet"
+        self._look_for_uncollected = True
 
     def _build_attempts(self) -> Attempts:
         life = ContainerLife(
@@ -122,6 +125,9 @@ class JobController:
             settings=self._settings,
             life=life,
             snapshots=self._snapshots,
+            collector=Collector(
+                self._repository, self._executor, self._settings.results, self._signals
+            ),
             preparer=Preparer(life, self._snapshots, self._arrivals, self._clock),
             arrivals=self._arrivals,
             observer=self._observer,
@@ -169,7 +175,8 @@ class JobController:
         """Look, plan and act once; return the plan. What was begun goes on in tasks."""
         observation = await self._look()
         actions = plan(observation.snapshot)
-        jobs = {job.id: job for job in observation.snapshot.running}
+        snapshot = observation.snapshot
+        jobs = {job.id: job for job in (*snapshot.uncollected, *snapshot.running)}
         for action in actions:
             await self._act(action, jobs)
         return actions
@@ -215,6 +222,7 @@ class JobController:
             stopping=frozenset(self._stops),
             starting=self._attempts.starts.job_ids,
             arriving=bool(self._arrivals),
+            missing_uncollected=self._look_for_uncollected,
         )
         standbys = self._standbys.ready
         try:
@@ -230,6 +238,7 @@ class JobController:
         containers = observation.snapshot.containers
         if containers is None:
             return observation
+        self._look_for_uncollected = False
         self._standbys.saw(containers, known=standbys)
         snapshot = replace(observation.snapshot, standbys=self._standbys.view())
         return replace(observation, snapshot=snapshot)
@@ -249,10 +258,13 @@ class JobController:
                 await self._claim(action)
             case Start(job_id=job_id):
                 self._work_on(job_id, self._attempts.start(jobs[job_id], discard=True))
-            case Adopt(job_id=job_id):
-                self._work_on(job_id, self._attempts.adopt(jobs[job_id]))
-            case Vanish(job_id=job_id):
-                self._work_on(job_id, self._attempts.vanish(jobs[job_id]))
+            case Adopt() | Vanish() | Collect():
+                work = {
+                    Adopt: self._attempts.adopt,
+                    Vanish: self._attempts.vanish,
+                    Collect: self._attempts.collect,
+                }[type(action)]
+                self._work_on(action.job_id, work(jobs[action.job_id]))
             case Stop(job_id=job_id, reason=reason):
                 self._stop_job(jobs[job_id], reason)
             case RemoveContainer(name=name):
@@ -268,6 +280,10 @@ class JobController:
         if job is not None:
             self._signals.notify(job_topic(job.id))
             self._work_on(job.id, self._attempts.start(job))
+
+    def _look_at_the_rare(self) -> None:
+        self._snapshots.look_again()
+        self._look_for_uncollected = True
 
     def _look_again(self) -> None:
         self._wake.deliver(QUEUE)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ci_common.errors import ConfigurationError
 from ci_common.executor import FED_MARKER
 from ci_common.recipe import Recipe, check_env_name
+from ci_controller.results import reporting
 
 PREPARED = ".prepared"
 """What an installation leaves beside the environment it made, so that nobody repeats it."""
@@ -259,6 +260,7 @@ def _steps(recipe: Recipe, kept: str | None) -> Iterator[str]:
     yield "echo 'Running tests...'"
     yield f"printf '$ %s\\n' {shlex.quote(recipe.command_line)}"
     yield "ci_use_venv"
+    yield from reporting.script_lines(recipe)
     yield f"exec {_command(recipe.command)}"
 
 

@@ -14,12 +14,14 @@ from ci_common.executor import (
     ContainerSpec,
     ContainerState,
     EngineInfo,
+    FileVisitor,
     ObservedContainer,
     OutputSink,
     SizedTar,
 )
 from ci_controller.container_names import ContainerNames
 from ci_controller.feeding import InputBroken, send_project, settle_feed
+from ci_controller.local_engine.files import visit_files
 from ci_controller.local_engine.launching import LocalLauncher
 from ci_controller.local_engine.processes import GroupLeader
 from ci_controller.local_engine.scratch import ScratchFolder, hidden_place, scratch_folders
@@ -149,6 +151,17 @@ class LocalExecutor:
             leader.kill_group(signal.SIGTERM)
             await _wait_dead(leader, grace)
             await self._kill(scratch)
+
+    async def visit_files(
+        self, name: str, path: str, visit: FileVisitor, *, most_bytes: int
+    ) -> bool:
+        """Show ``visit`` what an ended container has at ``path``."""
+        self._look(name, lambda scratch: scratch.about())
+        root = self._scratch(name).root
+        return await self._run(
+            lambda: visit_files(root, path, visit, most_bytes=most_bytes),
+            f"copy files out of {name}",
+        )
 
     async def remove(self, name: str) -> None:
         """Kill what runs and delete the folder. Succeeds on what is gone."""

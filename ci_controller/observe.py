@@ -8,8 +8,12 @@ from ci_common.errors import EngineError
 from ci_common.executor import Executor, ObservedContainer
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import Job
+from ci_common.results import ResultsState
 from ci_controller.plan import Snapshot
 from ci_controller.settings import ControllerSettings
+
+MOST_COLLECTED = 16
+"""Jobs whose results are collected at once, of those that a former process left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,12 +22,15 @@ class Work:
 
     ``starting``: those that can be called off on their way into a container.
     ``arriving``: whether one is on its way there, or has just got there.
+    ``missing_uncollected``: whether to look for jobs, too, whose results are to be
+    collected and whose containers are gone. Only a crash leaves such a one.
     """
 
     busy: frozenset[str] = frozenset()
     stopping: frozenset[str] = frozenset()
     starting: frozenset[str] = frozenset()
     arriving: bool = False
+    missing_uncollected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,10 @@ async def observe(
     free = max(0, settings.max_running - len(running))
     now = clock.now()
     others = await _owners(repository, containers, running)
+    uncollected = {job.id: job for job in others if job.results is ResultsState.PENDING}
+    if work.missing_uncollected and containers is not None:
+        pending = await repository.uncollected(limit=MOST_COLLECTED)
+        uncollected |= {job.id: job for job in pending}
     startable: Sequence[Job] = ()
     if free and containers is not None:
         # Those with a container left over must not start, nor keep others from it.
@@ -61,6 +72,7 @@ async def observe(
         running=tuple(running),
         startable=tuple(startable),
         others={job.id: job for job in others},
+        uncollected=tuple(uncollected.values()),
         containers=containers,
         busy=work.busy,
         stopping=work.stopping,

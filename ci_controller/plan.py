@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ci_common.clock import Moment
 from ci_common.executor import ContainerState, ObservedContainer
 from ci_common.jobs import EndReason, Job, JobStatus
+from ci_common.results import ResultsState
 from ci_controller.standby import StandbyView
 
 
@@ -20,7 +21,8 @@ class Snapshot:
 
     ``running``: claimed jobs. ``startable``: queued jobs in order, as many as
     there are free places and ``others``, if there are so many. ``others``:
-    further jobs that observed containers belong to, by id. ``busy``: ids of jobs
+    further jobs that observed containers belong to, by id. ``uncollected``: some of the
+    jobs that have ended and whose results are still to be collected. ``busy``: ids of jobs
     that a task of this process works at. ``stopping``: of those, the ones being stopped.
     ``timeouts``: seconds an attempt may take, by id of a running job.
     ``starting``: of the busy ones, those on their way into a container,
@@ -32,6 +34,7 @@ class Snapshot:
     running: tuple[Job, ...] = ()
     startable: tuple[Job, ...] = ()
     others: Mapping[str, Job] = field(default_factory=dict)
+    uncollected: tuple[Job, ...] = ()
     containers: tuple[ObservedContainer, ...] | None = None
     busy: frozenset[str] = frozenset()
     stopping: frozenset[str] = frozenset()
@@ -86,6 +89,14 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Collect:
+    """Collect the results of a job that has ended, if its container is still there."""
+
+    job_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveContainer:
     """Remove a container that nothing needs."""
 
@@ -99,7 +110,7 @@ class FillStandby:
     key: str
 
 
-Action = Claim | Start | Adopt | Vanish | Stop | RemoveContainer | FillStandby
+Action = Claim | Start | Adopt | Vanish | Stop | Collect | RemoveContainer | FillStandby
 
 
 def plan(snapshot: Snapshot) -> list[Action]:
@@ -111,6 +122,7 @@ def plan(snapshot: Snapshot) -> list[Action]:
     return [
         *_clear(snapshot, snapshot.containers),
         *_stop(snapshot, found),
+        *_collect(snapshot),
         *starts,
         *_stand_by(snapshot, snapshot.containers, busy=bool(starts) or snapshot.arriving),
     ]
@@ -140,7 +152,10 @@ def _clear(
 
 
 def _is_stale(container: ObservedContainer, row: Job) -> bool:
-    return row.status is not JobStatus.RUNNING or container.attempt != row.attempt
+    if container.attempt != row.attempt:
+        return True
+    # What its job left behind is in there until it has been collected.
+    return row.status is not JobStatus.RUNNING and row.results is not ResultsState.PENDING
 
 
 def _is_orphan(container: ObservedContainer, snapshot: Snapshot) -> bool:
@@ -177,6 +192,12 @@ def _stop(snapshot: Snapshot, found: Mapping[tuple[str, int], ObservedContainer]
             yield Stop(job.id, job.attempt, job.stop_reason)
         elif lives and _is_overdue(job, snapshot):
             yield Stop(job.id, job.attempt, EndReason.TIMED_OUT)
+
+
+def _collect(snapshot: Snapshot) -> Iterator[Collect]:
+    for job in snapshot.uncollected:
+        if job.id not in snapshot.busy:
+            yield Collect(job.id, job.attempt)
 
 
 def _is_overdue(job: Job, snapshot: Snapshot) -> bool:

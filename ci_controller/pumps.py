@@ -32,8 +32,10 @@ class ThreadPump:
     """An ``OutputPump`` that begins to run when it is made.
 
     The first ``skip`` bytes of the source do not reach the sink. What the sink
-    raises ends the pump and comes out of :meth:`wait`.
+    raises ends the pump and comes out of :meth:`wait`. ``image_id`` is for whoever learns it.
     """
+
+    image_id: str | None = None
 
     def __init__(self, source: OutputSource, sink: OutputSink, *, name: str, skip: int = 0) -> None:
         self._source = source

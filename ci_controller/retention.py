@@ -66,7 +66,7 @@ class Retention:
         if not deficit:
             return ()
         jobs = await self._ended(self._settings.keep_at_least)
-        sizes = await asyncio.to_thread(lambda: [self._repository.logs.size(j.id) for j in jobs])
+        sizes = await asyncio.to_thread(lambda: [self._size(job.id) for job in jobs])
         chosen: list[Job] = []
         freed = 0
         for job, size in zip(jobs, sizes, strict=True):
@@ -84,11 +84,13 @@ class Retention:
         return Deficit(max(missing.bytes, excess), missing.files)
 
     async def _measured_usage(self) -> int:
-        """Return what the logs took at the last look, less what has gone since."""
+        """Return what logs and artifacts took at the last look, less what has gone since."""
         uptime = self._clock.now().uptime
         interval = self._settings.usage_interval
         if self._measured_at is None or uptime - self._measured_at >= interval:
-            self._usage = await asyncio.to_thread(self._repository.logs.usage)
+            stores = (self._repository.logs, self._repository.artifacts)
+            usages = [await asyncio.to_thread(store.usage) for store in stores]
+            self._usage = sum(usages)
             self._measured_at = uptime
         return self._usage
 
@@ -119,9 +121,12 @@ class Retention:
                 raise
             await self._repository.forget(job_ids)
 
+    def _size(self, job_id: str) -> int:
+        return self._repository.logs.size(job_id) + self._repository.artifacts.size(job_id)
+
     def _remove_files(self, job_ids: Sequence[str]) -> None:
-        logs, stash = self._repository.logs, self._repository.stash
         for job_id in job_ids:
-            self._usage -= logs.size(job_id)
-            logs.remove(job_id)
-            stash.remove_job(job_id)
+            self._usage -= self._size(job_id)
+            self._repository.logs.remove(job_id)
+            self._repository.artifacts.remove(job_id)
+            self._repository.stash.remove_job(job_id)

@@ -62,15 +62,31 @@ class RetentionSettings:
     """How long ended jobs are kept; 0 means without end, or without bound.
 
     ``keep_for``: seconds after its end that a job is kept. ``keep_log_bytes``:
-    what all logs together may take. ``keep_at_least``: seconds in which no job
+    what all logs and artifacts together may take. ``keep_at_least``: seconds in which no job
     goes for want of room. ``usage_interval``: seconds between two looks at
-    what the logs take.
+    what they take.
     """
 
     keep_for: float = 0.0
     keep_log_bytes: int = 0
     keep_at_least: float = 3600.0
     usage_interval: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultLimits:
+    """What is collected of one job, at the most.
+
+    ``artifact_bytes``: of all its artifacts together, 0 for none; ``artifacts``:
+    files. ``report_bytes``: of all its reports together; ``tests``: rows.
+    ``tries``: how often an engine may fail at it.
+    """
+
+    artifact_bytes: int = 512 * 1024**2
+    artifacts: int = 1000
+    report_bytes: int = 32 * 1024**2
+    tests: int = 20_000
+    tries: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,4 +115,5 @@ class ControllerSettings:
     defaults: JobDefaults = field(default_factory=JobDefaults)
     standby: StandbySettings = field(default_factory=StandbySettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    results: ResultLimits = field(default_factory=ResultLimits)
     snapshots: SnapshotSettings = field(default_factory=SnapshotSettings)

@@ -7,10 +7,12 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
 
+from ci_common.artifacts import ArtifactStore
 from ci_common.blobs import Pack
 from ci_common.clock import Clock
 from ci_common.errors import JobNotFound
 from ci_common.job_repository import JobRepository
+from ci_common.logs import LogStore
 from ci_common.stash import Stash
 
 _log = logging.getLogger(__name__)
@@ -60,28 +62,36 @@ async def _remove_stashes(stash: Stash, job_ids: Collection[str]) -> int:
 
 
 async def sweep_logs(repository: JobRepository, clock: Clock, *, grace: float) -> int:
-    """Delete logs without a row that are older than ``grace`` seconds; return how many.
+    """Delete logs and artifacts without a row older than ``grace`` seconds; return how many.
 
-    Logs are opened after the claim, so only a crash while a job was being
-    removed leaves one: it is enough to look once after each start.
+    They come after the claim, so only a crash while a job was being removed
+    leaves one: it is enough to look once after each start.
     """
     before = clock.now().wall - timedelta(seconds=grace)
-    stored = iter(repository.logs.stored(older_than=before))
+    logs = await _sweep_strays(repository, repository.logs, before)
+    artifacts = await _sweep_strays(repository, repository.artifacts, before)
+    if logs or artifacts:
+        _log.info("swept %d logs and %d artifacts that belong to no job", logs, artifacts)
+    return logs + artifacts
+
+
+async def _sweep_strays(
+    repository: JobRepository, store: LogStore | ArtifactStore, before: datetime
+) -> int:
+    stored = iter(store.stored(older_than=before))
     removed = 0
     while job_ids := await _some(stored):
         known = {job.id for job in await repository.get_many(job_ids)}
         strays = [job_id for job_id in job_ids if job_id not in known]
         for job_id in strays:
-            await asyncio.to_thread(_remove_log, repository, job_id)
+            await asyncio.to_thread(_remove, store, job_id)
         removed += len(strays)
-    if removed:
-        _log.info("swept %d logs that belong to no job", removed)
     return removed
 
 
-def _remove_log(repository: JobRepository, job_id: str) -> None:
+def _remove(store: LogStore | ArtifactStore, job_id: str) -> None:
     with suppress(JobNotFound):  # not a name that we gave; it is not ours to delete
-        repository.logs.remove(job_id)
+        store.remove(job_id)
 
 
 async def sweep_packs(

@@ -6,7 +6,7 @@ that images come with (GNU, busybox, toybox, bsdtar).
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,8 @@ class ProjectTar:
 
     A ``SizedTar``. ``only`` is asked for the path that each file and link has
     inside the project: those it refuses are left out, and so are folders with
-    nothing left in them.
+    nothing left in them. ``beside`` are further files by path, which go beside
+    the workspace.
 
     Chunks are 256 to 512 KiB but the last, whatever the sizes of the files. Memory grows
     with the number of files, not with their size. Folders come before what is
@@ -55,8 +56,9 @@ class ProjectTar:
         environment: bytes | None = None,
         *,
         only: Callable[[str], bool] | None = None,
+        beside: Mapping[str, bytes] | None = None,
     ) -> None:
-        self._parts = partial(_parts, Path(zip_path), script, environment, only)
+        self._parts = partial(_parts, Path(zip_path), script, environment, only, beside or {})
         self._size = 0
         self._begun: Iterator[bytes] | None = None
 
@@ -97,6 +99,7 @@ def _parts(
     script: bytes,
     environment: bytes | None,
     only: Callable[[str], bool] | None,
+    beside: Mapping[str, bytes],
 ) -> Iterator[bytes]:
     """Yield how many bytes will follow, in digits, and then those in parts of any size."""
     with _opened(zip_path) as (archive, arrived):
@@ -104,11 +107,20 @@ def _parts(
         before = _file("job.sh", script, mode=0o755, modified=arrived)
         if environment is not None:
             before += _file("env", environment, mode=0o600, modified=arrived)
+        before += b"".join(_beside(beside, arrived))
         after = _file(FED_MARKER, b"", mode=0o644, modified=arrived) + _END_OF_ARCHIVE
         yield b"%d" % (len(before) + members.size() + len(after))
         yield before
         yield from members
     yield after
+
+
+def _beside(files: Mapping[str, bytes], modified: int) -> Iterator[bytes]:
+    folders = dict.fromkeys(folder for path in files for folder in reversed([*_above(path)]))
+    for folder in folders:
+        yield _header(f"{folder}/".encode(), _FOLDER, mode=0o755, size=0, modified=modified)
+    for path, content in files.items():
+        yield _file(path, content, mode=0o644, modified=modified)
 
 
 @contextmanager

@@ -29,7 +29,15 @@ from ci_common.project_tree import TREE_SUFFIX, pack_name
 from ci_persistence import backup_folder
 from ci_persistence.backup_folder import DATABASE, FORMAT, MANIFEST, SUMS, Copied, Manifest
 from ci_persistence.connections import reading
-from ci_persistence.data_directory import LOG_SUFFIX, LOGS, PACKS, STASH, DataDirectory
+from ci_persistence.data_directory import (
+    ARTIFACTS,
+    ARTIFACTS_SUFFIX,
+    LOG_SUFFIX,
+    LOGS,
+    PACKS,
+    STASH,
+    DataDirectory,
+)
 from ci_persistence.disk import fsync_folder
 from ci_persistence.errors import damaged, no_room, says_full
 from ci_persistence.schema import Header
@@ -40,6 +48,9 @@ _ROWS = "SELECT * FROM jobs WHERE seq > ? ORDER BY seq LIMIT ?"
 _ROW = "SELECT * FROM jobs WHERE id = ?"
 _PACKS_OF = "SELECT pack FROM job_packs WHERE job = ? ORDER BY pack"
 _HAS_PACKS = "SELECT 1 FROM sqlite_schema WHERE name = 'job_packs'"
+_FORGET_ARTIFACTS = "DELETE FROM artifacts WHERE job = ?"
+_HAS_ARTIFACTS = "SELECT 1 FROM sqlite_schema WHERE name = 'artifacts'"
+_COUNT_ARTIFACTS = "SELECT count(*) FROM artifacts WHERE job = ?"
 _LET_GO = (
     "DELETE FROM packs WHERE id NOT IN (SELECT pack FROM job_packs)",
     "DELETE FROM scopes WHERE id NOT IN (SELECT scope FROM packs)",
@@ -116,7 +127,7 @@ def _copy_files(
     data: DataDirectory, folder: Path, live: sqlite3.Connection, created_at: datetime
 ) -> Manifest:
     """Copy what the jobs need beside their rows; return the manifest."""
-    for name in (STASH, PACKS, LOGS):
+    for name in (STASH, PACKS, LOGS, ARTIFACTS):
         (folder / name).mkdir(mode=0o700)
     database = folder / DATABASE
     with (folder / SUMS).open("x", encoding="ascii") as sums:
@@ -183,6 +194,7 @@ class _Backup:
             current = self._copy_project(row)
         if current is not None and (_ended(current) or current["attempt"]):
             self._copy_log(current)
+            self._copy_artifacts(current)
 
     def _copy_project(self, row: sqlite3.Row) -> sqlite3.Row | None:
         """Copy a job's zip or tree; return its row as it then is in the copy, None if not there."""
@@ -221,6 +233,18 @@ class _Backup:
         renewed = self._bring_forward(job_id)
         if renewed is not None and _ended(renewed):
             self.problems.append(f"job {job_id} has run, and its log is missing")
+
+    def _copy_artifacts(self, row: sqlite3.Row) -> None:
+        if self.copy.execute(_HAS_ARTIFACTS).fetchone() is None:
+            return
+        (count,) = self.copy.execute(_COUNT_ARTIFACTS, (row["seq"],)).fetchone()
+        if not count:
+            return
+        job_id = row["id"]
+        if self._copy_file(f"{ARTIFACTS}/{job_id}{ARTIFACTS_SUFFIX}") is None:
+            if self._bring_forward(job_id) is not None:
+                self.problems.append(f"the artifacts of job {job_id} are missing")
+            self.copy.execute(_FORGET_ARTIFACTS, (row["seq"],))
 
     def _bring_forward(self, job_id: str) -> sqlite3.Row | None:
         """Make the copy's row what the server's is now; return that, None if there is none."""

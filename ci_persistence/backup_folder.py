@@ -3,7 +3,7 @@
 ::
 
     DEST/  manifest.json  SHA256SUMS  ci_jobs.db  stash/<job_id>.zip or .tree
-           packs/<number>.zip  logs/<job_id>.log
+           packs/<number>.zip  logs/<job_id>.log  artifacts/<job_id>.tar
 
 ``SHA256SUMS`` covers every file but the first two (``sha256sum -c`` reads it), and the
 manifest, which is written last, covers ``SHA256SUMS``.
@@ -21,7 +21,16 @@ from typing import IO, NamedTuple
 import msgspec
 
 from ci_common.errors import BackupUnusable
-from ci_persistence.data_directory import LOG_SUFFIX, LOGS, PACK_NAME, PACKS, STASH, STASH_SUFFIXES
+from ci_persistence.data_directory import (
+    ARTIFACTS,
+    ARTIFACTS_SUFFIX,
+    LOG_SUFFIX,
+    LOGS,
+    PACK_NAME,
+    PACKS,
+    STASH,
+    STASH_SUFFIXES,
+)
 from ci_persistence.disk import JOB_ID
 
 FORMAT = 1
@@ -34,7 +43,8 @@ _STASHED = "|".join(map(re.escape, STASH_SUFFIXES))
 _LINE = re.compile(
     rf"(?P<sha256>[0-9a-f]{{64}})  (?P<name>{re.escape(DATABASE)}"
     rf"|{STASH}/{JOB_ID}(?:{_STASHED})|{PACKS}/{PACK_NAME}"
-    rf"|{LOGS}/{JOB_ID}{re.escape(LOG_SUFFIX)})\n"
+    rf"|{LOGS}/{JOB_ID}{re.escape(LOG_SUFFIX)}"
+    rf"|{ARTIFACTS}/{JOB_ID}{re.escape(ARTIFACTS_SUFFIX)})\n"
 )
 
 

@@ -30,6 +30,7 @@ SECOND_LOOK = 2.0
 
 _ALL = f"SELECT {COLUMNS} FROM jobs ORDER BY seq"  # noqa: S608 -- constants
 _PACKS_OF = "SELECT pack FROM job_packs WHERE job = ? ORDER BY pack"
+_HAVE_ARTIFACTS = "SELECT id FROM jobs WHERE seq IN (SELECT job FROM artifacts) ORDER BY seq"
 _MOST_PROBLEMS = 100
 
 
@@ -85,6 +86,7 @@ def _check_database(data: DataDirectory, connection: sqlite3.Connection) -> Iter
         yield Finding(Kind.SCHEMA_OLD, str(data.database), what)
         return
     yield from _check_integrity(data, connection)
+    yield from _check_artifacts(data, connection)
     unfinished = []
     for row in connection.execute(_ALL):
         try:
@@ -111,6 +113,12 @@ def _check_integrity(data: DataDirectory, connection: sqlite3.Connection) -> Ite
     for table, rowid, parent, _ in connection.execute("PRAGMA foreign_key_check"):
         what = f"row {rowid} of {table} refers to a row of {parent} that is not there"
         yield Finding(Kind.DATABASE_DAMAGED, str(data.database), what)
+
+
+def _check_artifacts(data: DataDirectory, connection: sqlite3.Connection) -> Iterator[Finding]:
+    for (job_id,) in connection.execute(_HAVE_ARTIFACTS):
+        if not data.artifacts_of(job_id).is_file():
+            yield Finding(Kind.ARTIFACTS_MISSING, job_id, "the job's artifacts are gone")
 
 
 def _check_row(job: Job) -> Iterator[Finding]:

@@ -11,7 +11,13 @@ from pathlib import Path
 import msgspec
 
 from ci_common.jobs import JobStatus
-from ci_persistence.data_directory import LOG_SUFFIX, PACK_NAME, STASH_SUFFIXES, DataDirectory
+from ci_persistence.data_directory import (
+    ARTIFACTS_SUFFIX,
+    LOG_SUFFIX,
+    PACK_NAME,
+    STASH_SUFFIXES,
+    DataDirectory,
+)
 from ci_persistence.disk import files_before, files_in, is_job_file
 from ci_persistence.findings import Finding, Kind
 from ci_persistence.held_files import is_held
@@ -41,6 +47,9 @@ def check_files(
         yield Finding(Kind.UPLOAD_ORPHAN, str(path), "an upload that nobody goes on with")
     yield from _orphans(data.stash, STASH_SUFFIXES, before, connection, Kind.STASH_ORPHAN)
     yield from _orphans(data.logs, (LOG_SUFFIX,), before, connection, Kind.LOG_ORPHAN)
+    yield from _orphans(
+        data.artifacts, (ARTIFACTS_SUFFIX,), before, connection, Kind.ARTIFACTS_ORPHAN
+    )
     yield from _orphan_packs(data.packs, before, connection)
     yield from _open_to_others(data)
     if reserve.missing:
@@ -91,7 +100,7 @@ def _statuses(connection: sqlite3.Connection, job_ids: Iterable[str]) -> dict[st
 
 
 def _open_to_others(data: DataDirectory) -> Iterator[Finding]:
-    folders = (data.stash, data.packs, data.logs, data.uploads)
+    folders = (data.stash, data.packs, data.logs, data.artifacts, data.uploads)
     database = data.database
     beside = [database.with_name(database.name + suffix) for suffix in ("", "-wal", "-shm")]
     for path in (*beside, *folders):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from ci_common.project_tree import TREE_SUFFIX, pack_name
 
-STASH, PACKS, LOGS, UPLOADS = "stash", "packs", "logs", "tmp"
-"""The folders of projects, packs, logs and unfinished uploads, in data and backup alike."""
+STASH, PACKS, LOGS, ARTIFACTS, UPLOADS = "stash", "packs", "logs", "artifacts", "tmp"
+"""The folders of projects, packs, logs, artifacts and unfinished uploads, in data and backup."""
 
-ZIP_SUFFIX, LOG_SUFFIX = ".zip", ".log"
+ZIP_SUFFIX, LOG_SUFFIX, ARTIFACTS_SUFFIX = ".zip", ".log", ".tar"
 STASH_SUFFIXES = (ZIP_SUFFIX, TREE_SUFFIX)
 """A project is stashed as a zip, or as a tree with its contents in packs."""
 
@@ -39,6 +39,11 @@ class DataDirectory:
         return self.folder / LOGS
 
     @property
+    def artifacts(self) -> Path:
+        """The artifacts of all jobs, one tar for each that has some."""
+        return self.folder / ARTIFACTS
+
+    @property
     def uploads(self) -> Path:
         """Uploads under way."""
         return self.folder / UPLOADS
@@ -55,6 +60,10 @@ class DataDirectory:
     def pack_file(self, pack: int) -> Path:
         """Return the file of a pack."""
         return self.packs / pack_name(pack)
+
+    def artifacts_of(self, job_id: str) -> Path:
+        """Return the tar of a job's artifacts. For ids that are in the database."""
+        return self.artifacts / f"{job_id}{ARTIFACTS_SUFFIX}"
 
     def log_of(self, job_id: str) -> Path:
         """Return the log of a job. For ids that are in the database."""

@@ -23,6 +23,8 @@ class Kind(StrEnum):
     LOG_SHORT = "log_short"
     LOG_UNEXPECTED = "log_unexpected"
     LOG_ORPHAN = "log_orphan"
+    ARTIFACTS_MISSING = "artifacts_missing"
+    ARTIFACTS_ORPHAN = "artifacts_orphan"
     UNKNOWN_FILE = "unknown_file"
     PERMISSIONS = "permissions"
     RESERVE_MISSING = "reserve_missing"
@@ -45,6 +47,8 @@ REPAIRS: Mapping[Kind, str | None] = MappingProxyType(
         Kind.LOG_SHORT: "have the attempt's output begin where the log ends (no server may run)",
         Kind.LOG_UNEXPECTED: "delete the log",
         Kind.LOG_ORPHAN: "delete the log",
+        Kind.ARTIFACTS_MISSING: "forget that the job had artifacts",
+        Kind.ARTIFACTS_ORPHAN: "delete the artifacts",
         Kind.UNKNOWN_FILE: None,
         Kind.PERMISSIONS: "take the rights of others away",
         Kind.RESERVE_MISSING: "set the room aside again",

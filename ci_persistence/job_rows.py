@@ -10,13 +10,17 @@ import msgspec
 from ci_common.clock import Moment
 from ci_common.jobs import EndReason, GroupPolicy, Job, JobStatus, NewJob
 from ci_common.recipe import Recipe
+from ci_common.results import Counts, Coverage, ResultsState
 
 COLUMNS = (
     "id, seq, status, recipe, created_wall, zip_path, zip_size, zip_sha256, project, priority,"
     " submitter, labels, concurrency_group, group_policy, queue_timeout, retry_of, tree_sha256,"
     " image_id, attempt, faults, max_attempts, preparing, container, log_base, log_settled,"
     " fed, started_wall, started_uptime, started_boot, ended_wall, hold_until,"
-    " stop_reason, reason, exit_code, detail, traceparent, preparing_wall, container_wall, fed_wall"
+    " stop_reason, reason, exit_code, detail, traceparent, preparing_wall, container_wall, fed_wall,"
+    " (SELECT state FROM results WHERE job = jobs.seq) AS results,"
+    " (SELECT tests FROM results WHERE job = jobs.seq) AS tests,"
+    " (SELECT coverage FROM results WHERE job = jobs.seq) AS coverage"
 )
 """What ``job_from_row`` needs. Named one by one: a later migration may add columns."""
 
@@ -25,6 +29,8 @@ _MICROSECOND = timedelta(microseconds=1)
 
 _encoder = msgspec.json.Encoder()
 _recipe_decoder = msgspec.json.Decoder(Recipe)
+_counts_decoder = msgspec.json.Decoder(Counts)
+_coverage_decoder = msgspec.json.Decoder(Coverage)
 _labels_decoder = msgspec.json.Decoder(dict[str, str])
 
 
@@ -112,6 +118,9 @@ def job_from_row(row: sqlite3.Row) -> Job:
         preparing_at=_when(row["preparing_wall"]),
         container_at=_when(row["container_wall"]),
         fed_at=_when(row["fed_wall"]),
+        results=ResultsState(row["results"] or ResultsState.NONE),
+        tests=None if row["tests"] is None else _counts_decoder.decode(row["tests"]),
+        coverage=None if row["coverage"] is None else _coverage_decoder.decode(row["coverage"]),
     )
 
 

@@ -10,6 +10,7 @@ that hold nothing but queued or running jobs.
 from collections.abc import Iterable
 
 from ci_common.jobs import Change, EndReason, JobStatus, next_status
+from ci_common.results import ResultsState
 from ci_persistence.job_rows import COLUMNS
 
 _QUEUED = f"status = '{JobStatus.QUEUED}'"
@@ -56,6 +57,9 @@ END = {
     change: _end(JobStatus.RUNNING, change) + _OF_ATTEMPT
     for change in (Change.FINISH, Change.CANCEL)
 }
+COLLECT = (
+    f"INSERT INTO results (job, state) SELECT seq, '{ResultsState.PENDING}' FROM jobs WHERE id = ?"
+)
 REQUEUE = (
     _move(
         JobStatus.RUNNING,
@@ -81,7 +85,7 @@ RECORD_CONTAINER = (
     )
     + _OF_ATTEMPT
 )
-RECORD_FED = _note(f"fed = 1, fed_wall = {_NOW}") + _OF_ATTEMPT
+RECORD_FED = _note(f"fed = 1, fed_wall = {_NOW}, image_id = :image_id") + _OF_ATTEMPT
 RECORD_STOP = ASK_TO_STOP + _OF_ATTEMPT
 
 LABEL = (
@@ -96,6 +100,11 @@ RECENT = f"SELECT {COLUMNS} FROM jobs WHERE seq < ? ORDER BY seq DESC LIMIT ?"
 ALL_RUNNING = f"SELECT {COLUMNS} FROM jobs WHERE {_RUNNING} ORDER BY seq"
 QUEUE_ORDER = "priority DESC, seq"
 """The order of the queue."""
+UNCOLLECTED = (
+    f"SELECT {COLUMNS} FROM jobs WHERE seq IN"
+    f" (SELECT job FROM results WHERE state = '{ResultsState.PENDING}' ORDER BY job LIMIT ?)"
+    " ORDER BY seq"
+)
 STARTABLE = (
     f"SELECT {COLUMNS} FROM jobs WHERE {_QUEUED}"
     " AND (hold_until IS NULL OR hold_until <= :now OR hold_until > :latest_hold)"
@@ -140,6 +149,11 @@ OLDEST_ENDED = (
     f"SELECT {COLUMNS} FROM jobs WHERE ended_wall < :wall"
     " AND NOT (ended_boot IS :boot AND ended_uptime >= :uptime)"
     " ORDER BY ended_wall LIMIT :limit"
+)
+SHED = (
+    "DELETE FROM tests WHERE (job, number) IN (SELECT job, number FROM tests WHERE job IN"
+    " (SELECT seq FROM jobs WHERE ended_wall IS NOT NULL AND id IN"
+    " (SELECT value FROM json_each(:ids))) LIMIT :limit)"
 )
 FORGET = "DELETE FROM jobs WHERE ended_wall IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
 NEWEST_RESTORE = "SELECT token FROM restores ORDER BY rowid DESC LIMIT 1"

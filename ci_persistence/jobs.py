@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from ci_common.artifacts import ArtifactStore
 from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
 from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
@@ -17,11 +18,13 @@ from ci_common.job_query import JobPage, JobQuery
 from ci_common.job_totals import JobTotals
 from ci_common.jobs import EndReason, Job, JobStatus, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
+from ci_common.results import ResultStore
 from ci_common.snapshots import SnapshotStore
 from ci_common.space import Space
 from ci_common.stash import Stash
 from ci_common.webhooks import WebhookStore
 from ci_persistence import job_statements as sql
+from ci_persistence.artifacts import FileArtifactStore
 from ci_persistence.blobs import SQLiteBlobStore, hold_packs
 from ci_persistence.data_directory import DataDirectory
 from ci_persistence.database import DEFAULT_BUSY_TIMEOUT, Database, Transaction
@@ -32,6 +35,7 @@ from ci_persistence.job_query import list_jobs
 from ci_persistence.job_rows import columns_of, job_from_row, moment_columns, to_microseconds
 from ci_persistence.job_totals import read_totals
 from ci_persistence.logs import DEFAULT_MAX_LOG_BYTES, FileLogStore
+from ci_persistence.results import SQLiteResultStore
 from ci_persistence.snapshots import SQLiteSnapshotStore
 from ci_persistence.space import DiskSpace
 from ci_persistence.stash import DEFAULT_MAX_UPLOAD_BYTES, FileStash
@@ -44,6 +48,9 @@ LATEST = "last"
 """The reference to the newest job."""
 
 _CANCELLED = Result(reason=EndReason.CANCELLED)
+_MOST_SHED = 5000
+"""Rows of tests that go in one transaction."""
+
 _MAX_SEQ = 2**63 - 1
 _AFTER_ANY_ID = "\x7f"
 
@@ -62,6 +69,8 @@ class SQLiteJobRepository:
     snapshots: SnapshotStore
     events: EventStore
     webhooks: WebhookStore
+    artifacts: ArtifactStore
+    results: ResultStore
     space: Space
 
     def __init__(
@@ -85,6 +94,8 @@ class SQLiteJobRepository:
         self.snapshots = SQLiteSnapshotStore(self._database)
         self.events = SQLiteEventStore(self._database)
         self.webhooks = SQLiteWebhookStore(self._database)
+        self.artifacts = FileArtifactStore(data.artifacts, data.uploads)
+        self.results = SQLiteResultStore(self._database)
 
     async def initialize(self) -> None:
         """Open the database and bring its schema up to date. Idempotent.
@@ -177,6 +188,10 @@ class SQLiteJobRepository:
         """Return every job that is claimed and has not ended, oldest submission first."""
         return await self._jobs(sql.ALL_RUNNING)
 
+    async def uncollected(self, *, limit: int) -> Sequence[Job]:
+        """Return at most ``limit`` jobs whose results are pending, the oldest first."""
+        return await self._jobs(sql.UNCOLLECTED, (limit,))
+
     async def queue_position(self, job_id: str) -> int | None:
         """Return the job's place in the queue, 1 for the next one; None if it is not queued."""
         row = await self._database.fetch_one(sql.POSITION, (job_id,))
@@ -219,9 +234,10 @@ class SQLiteJobRepository:
         values = {"container": container, "log_base": log_base, "log_settled": log_settled}
         return await self._write(sql.RECORD_CONTAINER, {"id": job_id, "attempt": attempt, **values})
 
-    async def record_fed(self, job_id: str, *, attempt: int) -> bool:
-        """Note that the whole project has reached the container."""
-        return await self._write(sql.RECORD_FED, {"id": job_id, "attempt": attempt})
+    async def record_fed(self, job_id: str, *, attempt: int, image_id: str | None = None) -> bool:
+        """Note that the whole project has reached the container, and the id of its image."""
+        values = {"id": job_id, "attempt": attempt, "image_id": image_id}
+        return await self._write(sql.RECORD_FED, values)
 
     async def record_stop(self, job_id: str, *, attempt: int, reason: EndReason) -> bool:
         """Note that the attempt is to be stopped, and why. The first reason stays."""
@@ -229,10 +245,16 @@ class SQLiteJobRepository:
             sql.RECORD_STOP, {"id": job_id, "attempt": attempt, "reason": reason.value}
         )
 
-    async def finish(self, job_id: str, *, attempt: int, result: Result, now: Moment) -> bool:
+    async def finish(
+        self, job_id: str, *, attempt: int, result: Result, now: Moment, collect: bool = False
+    ) -> bool:
         """Write the end of a running job, once and for all."""
         values = {"id": job_id, "attempt": attempt, **_end_columns(result, now)}
-        return await self._write(sql.END[result.change], values)
+        async with self._database.transaction() as transaction:
+            ended = await transaction.execute(sql.END[result.change], values)
+            if ended and collect:
+                await transaction.execute(sql.COLLECT, (job_id,))
+        return bool(ended)
 
     async def requeue(
         self,
@@ -265,8 +287,14 @@ class SQLiteJobRepository:
 
     async def forget(self, job_ids: Iterable[str]) -> int:
         """Delete the rows of those of the jobs that have ended; return how many."""
+        ids = _json(job_ids)
+        # A job may have many thousands of tests: other writes come in between.
+        shed = _MOST_SHED
+        while shed == _MOST_SHED:
+            async with self._database.transaction() as transaction:
+                shed = await transaction.execute(sql.SHED, {"ids": ids, "limit": _MOST_SHED})
         async with self._database.transaction() as transaction:
-            return await transaction.execute(sql.FORGET, (_json(job_ids),))
+            return await transaction.execute(sql.FORGET, (ids,))
 
     async def restored_as(self) -> str | None:
         """Return what tells this database from the one it was copied from, None if from none."""

@@ -27,6 +27,7 @@ _LOST_LOG = "[ci] The log of this job was lost.\n"
 _ROW = "SELECT status, attempt, log_base, zip_path FROM jobs WHERE id = ?"
 _CLEAR_RECIPE = "UPDATE jobs SET recipe = '{}' WHERE id = ?"
 _MOVE_ZIP = "UPDATE jobs SET zip_path = ? WHERE id = ? AND ended_wall IS NULL"
+_FORGET_ARTIFACTS = "DELETE FROM artifacts WHERE job = (SELECT seq FROM jobs WHERE id = ?)"
 _MOVE_LOG_BASE = "UPDATE jobs SET log_base = ? WHERE id = ? AND attempt = ? AND log_base > ?"
 
 
@@ -156,10 +157,16 @@ def _delete_unexpected_log(premises: Premises, job_id: str) -> None:
             premises.data.log_of(job_id).unlink(missing_ok=True)
 
 
-def _delete_log(premises: Premises, subject: str) -> None:
+def _delete_of_job(premises: Premises, subject: str) -> None:
     path = Path(subject)
     if _row(premises, path.stem) is None:
         path.unlink(missing_ok=True)
+
+
+def _forget_artifacts(premises: Premises, job_id: str) -> None:
+    with writing(premises.data.database) as connection:
+        if not premises.data.artifacts_of(job_id).is_file():
+            connection.execute(_FORGET_ARTIFACTS, (job_id,))
 
 
 def _close_to_others(_premises: Premises, subject: str) -> None:
@@ -190,7 +197,9 @@ _REPAIRS: Mapping[Kind, Callable[[Premises, str], None]] = MappingProxyType(
         Kind.LOG_MISSING: _write_log,
         Kind.LOG_SHORT: _move_log_base,
         Kind.LOG_UNEXPECTED: _delete_unexpected_log,
-        Kind.LOG_ORPHAN: _delete_log,
+        Kind.LOG_ORPHAN: _delete_of_job,
+        Kind.ARTIFACTS_MISSING: _forget_artifacts,
+        Kind.ARTIFACTS_ORPHAN: _delete_of_job,
         Kind.PERMISSIONS: _close_to_others,
         Kind.RESERVE_MISSING: _fill_reserve,
     }

@@ -20,7 +20,7 @@ from ci_common.jobs import EndReason, JobStatus, Result
 from ci_persistence import backup_folder
 from ci_persistence import job_statements as sql
 from ci_persistence.backup_folder import DATABASE, Manifest
-from ci_persistence.data_directory import LOGS, PACKS, STASH, DataDirectory
+from ci_persistence.data_directory import ARTIFACTS, LOGS, PACKS, STASH, DataDirectory
 from ci_persistence.disk import ensure_folder, fsync_folder
 from ci_persistence.errors import no_room, says_full
 from ci_persistence.job_rows import moment_columns, to_microseconds
@@ -65,7 +65,7 @@ def restore(source: Path, data: DataDirectory, clock: Clock) -> Restored:
     with _staging(data) as (folder, database):
         _copy_checked(source, manifest, folder, database)
         restored = _adapt(database, data, manifest, clock.now())
-        for name in (STASH, PACKS, LOGS):
+        for name in (STASH, PACKS, LOGS, ARTIFACTS):
             (folder / name).rename(data.folder / name)
         os.sync()
         database.rename(data.database)
@@ -83,7 +83,7 @@ def ended_before(data: DataDirectory, moment: Moment) -> int:
 def _require_empty(data: DataDirectory) -> None:
     wal = data.database.with_name(f"{data.database.name}-wal")
     taken = [path for path in (data.database, wal) if os.path.lexists(path)]
-    folders = (data.stash, data.packs, data.logs)
+    folders = (data.stash, data.packs, data.logs, data.artifacts)
     taken += [path for path in folders if path.is_dir() and any(path.iterdir())]
     if taken:
         raise ConfigurationError(
@@ -111,7 +111,7 @@ def _staging(data: DataDirectory) -> Iterator[tuple[Path, Path]]:
 
 
 def _copy_checked(source: Path, manifest: Manifest, folder: Path, database: Path) -> None:
-    for name in (STASH, PACKS, LOGS):
+    for name in (STASH, PACKS, LOGS, ARTIFACTS):
         (folder / name).mkdir(mode=0o700)
     for name, sha256 in backup_folder.read_sums(source, manifest):
         target = database if name == DATABASE else folder / name

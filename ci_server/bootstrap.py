@@ -21,7 +21,12 @@ from ci_controller.docker_engine.calls import EngineCalls
 from ci_controller.docker_engine.client import EngineClient
 from ci_controller.local import LocalExecutor
 from ci_controller.observed import observe_calls
-from ci_controller.settings import ControllerSettings, JobDefaults, RetentionSettings
+from ci_controller.settings import (
+    ControllerSettings,
+    JobDefaults,
+    ResultLimits,
+    RetentionSettings,
+)
 from ci_controller.signals import DatagramSignals, socket_folder
 from ci_controller.snapshots import SnapshotSettings
 from ci_controller.standby import StandbySettings
@@ -149,7 +154,7 @@ def build_space(settings: Settings) -> DiskSpace:
     """Return the room on the disks of the data."""
     data = data_directory(settings)
     return DiskSpace(
-        (data.folder, data.stash, data.logs, data.database.parent),
+        (data.folder, data.stash, data.logs, data.artifacts, data.database.parent),
         min_free=settings.min_free_bytes,
         reserve=Reserve(data.reserve, settings.reserve_bytes),
     )
@@ -236,6 +241,12 @@ def controller_settings(settings: Settings) -> ControllerSettings:
         ),
         snapshots=SnapshotSettings(
             budget=settings.snapshot_bytes, max_age=settings.snapshot_max_age
+        ),
+        results=ResultLimits(
+            artifact_bytes=settings.max_artifact_bytes,
+            artifacts=settings.max_artifacts,
+            report_bytes=settings.max_report_bytes,
+            tests=settings.max_tests,
         ),
         blob_bytes=settings.blob_bytes,
         blob_age=settings.blob_age,

@@ -27,6 +27,7 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         errors.UploadTooLarge.code: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         errors.UploadAborted.code: HTTPStatus.BAD_REQUEST,
         errors.JobNotFound.code: HTTPStatus.NOT_FOUND,
+        errors.ResultNotFound.code: HTTPStatus.NOT_FOUND,
         errors.AmbiguousJob.code: HTTPStatus.CONFLICT,
         errors.WebhookNotFound.code: HTTPStatus.NOT_FOUND,
         errors.DeliveryNotFound.code: HTTPStatus.NOT_FOUND,

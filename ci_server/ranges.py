@@ -7,11 +7,12 @@ from ci_common.errors import RangeNotSatisfiable
 _ONE_RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
 
 
-def resolve_range(header: str | None, size: int) -> range | None:
+def resolve_range(header: str | None, size: int, *, what: str = "log") -> range | None:
     """Return the byte offsets a ``Range`` header asks for, None for the whole.
 
-    A header that is malformed, in another unit, or that lists several ranges
-    is ignored, as the RFC allows.
+    ``what`` it is a range of is said when it is refused. A header that is
+    malformed, in another unit, or that lists several ranges is ignored, as the
+    RFC allows.
 
     Raises:
         RangeNotSatisfiable: no byte of the range exists.
@@ -29,7 +30,7 @@ def resolve_range(header: str | None, size: int) -> range | None:
             return None
     if start >= stop:
         raise RangeNotSatisfiable(
-            f"the range {header} asks for no byte of a log of {size} bytes",
-            hint="Ask for a range that begins before the end of the log.",
+            f"the range {header} asks for no byte of a {what} of {size} bytes",
+            hint=f"Ask for a range that begins before the end of the {what}.",
         )
     return range(start, stop)

@@ -119,11 +119,24 @@ class Settings(BaseSettings):
     max_log_bytes: Bytes = 1024**3
     """Bytes of a job's log that are kept; a marker says where it was cut."""
 
+    max_artifact_bytes: Room = 512 * 1024**2
+    """Bytes of all files together that a job may leave as artifacts; 0 keeps none."""
+
+    max_artifacts: int = Field(default=1000, ge=1)
+    """Files that a job may leave as artifacts; what is over is left out, and said so."""
+
+    max_report_bytes: Bytes = 32 * 1024**2
+    """Bytes of all test and coverage reports of a job together; what is over is not read."""
+
+    max_tests: int = Field(default=20_000, ge=1)
+    """Tests of a job that are kept one by one."""
+
     keep_jobs_for: PauseSeconds = 30 * 86400.0
     """Seconds an ended job is kept with its log; 0 for ever."""
 
     keep_logs_bytes: Room = 10 * 1024**3
-    """Bytes all logs together may take before the oldest ended jobs go; 0 for no bound."""
+    """Bytes all logs and artifacts together may take before the oldest ended jobs go; 0 for no
+    bound."""
 
     keep_at_least: PauseSeconds = 3600.0
     """Seconds in which an ended job is not removed for want of room, whatever happens."""

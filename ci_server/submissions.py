@@ -17,7 +17,7 @@ from ci_common.errors import InvalidRequest, StorageBusy, StorageFull
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import Job, NewJob
 from ci_common.project_zip import ZipLimits, check_zip
-from ci_common.recipe import detect, wanted_files
+from ci_common.recipe import Recipe, detect, wanted_files
 from ci_common.signals import QUEUE, Signals
 from ci_common.stash import Upload
 from ci_common.tracing import HEADER
@@ -99,7 +99,8 @@ class Submissions:
         key: str | None,
     ) -> Job:
         scope, job_id = scope_of(request), str(uuid.uuid4())
-        command, _ = form.command, form.project  # wrong ones are refused before anything is kept
+        form.check()  # before anything is kept
+        command = form.command
         manifest = await asyncio.to_thread(trees.read, form.manifest or b"")
         if form.has_file:
             await asyncio.to_thread(form.flush)
@@ -117,17 +118,18 @@ class Submissions:
         raise StorageBusy("files of the manifest are being cleared away; try again in a moment")
 
     def _stash(self, form: UploadForm, upload: Upload, job_id: str) -> Stashed:
-        command, _ = form.command, form.project
+        form.check()
         form.flush()
         self._require_room()  # many uploads at once may each have fitted
         summary = check_zip(upload.path, self.limits, collect=wanted_files)
-        recipe = detect(summary.names, summary.collected, command)
+        recipe = detect(summary.names, summary.collected, form.command)
         upload.commit(job_id)
         return Stashed(
             upload=upload,
             recipe=recipe,
             size=upload.size,
             sha256=upload.sha256(),
+            tree_sha256=summary.tree_sha256,
         )
 
     def _require_room(self, wanted: int = 0) -> None:
@@ -138,7 +140,7 @@ class Submissions:
     def _new_job(self, job_id: str, stashed: Stashed, form: UploadForm, key: str | None) -> NewJob:
         return NewJob(
             id=job_id,
-            recipe=stashed.recipe,
+            recipe=_with_artifacts(stashed.recipe, form.artifacts),
             zip_path=stashed.upload.path,
             zip_size=stashed.size,
             zip_sha256=stashed.sha256,
@@ -146,7 +148,8 @@ class Submissions:
             project=form.project,
             max_attempts=self.max_attempts,
             idempotency_key=key,
-            fingerprint=_fingerprint(stashed.sha256, form.command, form.project),
+            tree_sha256=stashed.tree_sha256,
+            fingerprint=_fingerprint(stashed.sha256, form),
             packs=stashed.packs,
         )
 
@@ -184,5 +187,13 @@ def _trace_of(request: Request[Any, Any, Any]) -> str | None:
     return trace
 
 
-def _fingerprint(digest: str, command: tuple[str, ...] | None, project: str) -> str:
-    return hashlib.sha256(msgspec.json.encode((digest, command, project))).hexdigest()
+def _with_artifacts(recipe: Recipe, patterns: tuple[str, ...]) -> Recipe:
+    both = dict.fromkeys((*recipe.artifacts, *patterns))
+    return replace(recipe, artifacts=tuple(both)) if patterns else recipe
+
+
+def _fingerprint(digest: str, form: UploadForm) -> str:
+    said: tuple[object, ...] = (digest, form.command, form.project)
+    if form.artifacts:
+        said += (form.artifacts,)
+    return hashlib.sha256(msgspec.json.encode(said)).hexdigest()

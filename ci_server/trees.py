@@ -47,6 +47,7 @@ class Stashed:
     size: int
     sha256: str
     recipe: Recipe
+    tree_sha256: str
     packs: frozenset[int] = frozenset()
 
 
@@ -129,6 +130,7 @@ class Trees:
             size=len(content),
             sha256=manifest.sha256,
             recipe=recipe,
+            tree_sha256=manifest.tree_sha256,
             packs=frozenset(place.pack for place in places),
         )
 

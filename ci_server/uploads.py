@@ -16,6 +16,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
 from ci_common.errors import InvalidRequest, UploadAborted, UploadTooLarge
+from ci_common.recipe import check_pattern
 from ci_common.stash import Upload
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ PAUSE = 1.0
 FORM_OVERHEAD = 128 * 1024
 """Bytes a body may have beyond its file: boundaries, part headers, the other fields."""
 
-FIELD_LIMITS: Mapping[str, int] = {"command": 64 * 1024, "project": 1024}
+FIELD_LIMITS: Mapping[str, int] = {"command": 64 * 1024, "project": 1024, "artifact": 16 * 1024}
 """Bytes of the fields beside ``file``."""
 
 LONGEST_PROJECT = 200
@@ -158,6 +159,27 @@ class UploadForm:
             )
         return name
 
+    @property
+    def artifacts(self) -> tuple[str, ...]:
+        """Patterns of files to keep, beside those that the project names.
+
+        Raises:
+            InvalidRequest: one leaves the project, or is not text.
+
+        """
+        try:
+            text = self._fields.get("artifact", b"").decode()
+            return tuple(check_pattern(line) for line in text.split("\n") if line.strip())
+        except ValueError as error:
+            why = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
+            raise InvalidRequest(
+                f"the field artifact: {why}", hint="Write it like htmlcov/** or report.xml."
+            ) from error
+
+    def check(self) -> None:
+        """Return if every field can be used. Raises ``InvalidRequest``."""
+        _ = self.command, self.project, self.artifacts
+
     def _callbacks(self) -> "MultipartCallbacks":
         return {
             "on_part_begin": self._begin_part,
@@ -190,13 +212,18 @@ class UploadForm:
         if name != "file" and name not in self._limits:
             raise InvalidRequest(
                 f"the form has a field {name[:50]!r} that means nothing here",
-                hint="The fields are file, manifest, command and project.",
+                hint="The fields are file, manifest, command, project and artifact.",
             )
         if name == "manifest" and not self._limits[name]:
             raise InvalidRequest(
                 "this server takes no manifests (CI_BLOB_BYTES=0)",
                 hint="Send the project's zip as the field file.",
             )
+        if name == "artifact" and name in self._fields:
+            # It may come more than once; a line is a pattern.
+            self._part = name
+            self._fields[name] += b"\n"
+            return
         if name in self._fields or (name == "file" and self._has_file):
             raise InvalidRequest(f"the form has the field {name} more than once")
         self._part = name

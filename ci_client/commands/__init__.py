@@ -11,6 +11,8 @@ COMMANDS = {
     "wait": "Follow a job to its end; exit with its verdict.",
     "logs": "Print a job's output.",
     "status": "Show one job.",
+    "tests": "Show the tests of a job, or of many.",
+    "artifacts": "List or fetch the files that a job left.",
     "list": "Show jobs: the latest, or those you ask for.",
     "queue": "Show which jobs run, and who is next.",
     "cancel": "Stop a job.",

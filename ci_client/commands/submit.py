@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 from ci_client.interrupts import letting_go
-from ci_client.lines import DIRECTORY, JSON, PASSTHROUGH, SELECTION, Flag, Line
+from ci_client.lines import DIRECTORY, JSON, PASSTHROUGH, SELECTION, Flag, Line, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from ci_client.watch import Watch
 
 
-def submit(
+def submit(  # noqa: PLR0913 -- its options
     invocation: Invocation,
     /,
     directory: str,
     *,
     command: tuple[str, ...],
+    artifacts: tuple[str, ...],
     detached: bool,
     as_json: bool,
     dry_run: bool,
@@ -53,7 +54,7 @@ def submit(
     sent = summary(project.selection)
     watch = Watch(terminal, sent, invocation.way_back_to, as_json=as_json)
     with letting_go(terminal, lambda: _parting(invocation, project, watch)):
-        complete = _send(invocation, project, watch, detached=detached)
+        complete = _send(invocation, project, watch, artifacts, detached=detached)
     from ci_client.exits import Exit, exit_of_result
 
     return exit_of_result(complete, passthrough=passthrough_exit) if complete else Exit.PASSED
@@ -67,12 +68,25 @@ command = Line(
     Flag("--dry-run", "dry_run", "List what would be sent, and send nothing."),
     *SELECTION,
     PASSTHROUGH,
+    options=(
+        Option(
+            ("-o", "--artifact"),
+            "artifacts",
+            "PATTERN",
+            "Keep files that the job leaves, such as htmlcov/**. May be repeated.",
+        ),
+    ),
     takes_command=True,
 )
 
 
 def _send(
-    invocation: Invocation, project: Project, watch: Watch, *, detached: bool
+    invocation: Invocation,
+    project: Project,
+    watch: Watch,
+    artifacts: tuple[str, ...],
+    *,
+    detached: bool,
 ) -> Event | None:
     """Submit; return how the job ended, None if that is not waited for."""
     from ci_client.sending import send
@@ -83,12 +97,17 @@ def _send(
         project.submission(server, invocation.environ, invocation.terminal.warn) as submission,
     ):
         submission.traceparent = traceparent
+        submission.artifacts = artifacts
         if not detached:
             complete = send(server, submission, watch)
             from ci_client.verdict import next_step
 
             step = next_step(complete, watch.job_id or "", invocation.again)
             watch.conclude(complete, watch.seconds, step)
+            if artifacts:
+                from ci_client.results import tell_artifacts
+
+                tell_artifacts(invocation, server, watch.job_id or "")
             return complete
         job_id = server.submit(submission)
         watch.begin(job_id)

@@ -13,16 +13,31 @@ from ci_common.api.events import (
 from ci_common.api.jobs import JobAccepted, JobView, job_view
 from ci_common.api.problems import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, Problem
 from ci_common.api.queue import QueueCountsView, QueuedJobView, QueueView, RunningJobView
+from ci_common.api.results import (
+    ArtifactsView,
+    CasesView,
+    CoverageView,
+    FlakyView,
+    HistoryView,
+    artifacts_view,
+    past_case_view,
+    results_state,
+)
 
 __all__ = [
     "PROBLEM_MEDIA_TYPE",
     "PROBLEM_TYPE_PREFIX",
     "QUEUE_DEPTH",
+    "ArtifactsView",
     "CacheEntry",
+    "CasesView",
+    "CoverageView",
     "EventHistory",
     "EventView",
     "EventsFollowed",
     "EventsGap",
+    "FlakyView",
+    "HistoryView",
     "JobAccepted",
     "JobView",
     "Problem",
@@ -31,6 +46,9 @@ __all__ = [
     "QueueView",
     "QueuedJobView",
     "RunningJobView",
+    "artifacts_view",
     "event_view",
     "job_view",
+    "past_case_view",
+    "results_state",
 ]

@@ -5,8 +5,10 @@ from datetime import datetime
 
 import msgspec
 
+from ci_common.api.results import results_state
 from ci_common.clock import format_utc
 from ci_common.jobs import Job
+from ci_common.results import Counts, Coverage
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,7 +17,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     So is ``expected_start``, an estimate, if anybody can tell.
     ``stopping`` is the reason with which a running job is about to end, once
     its stop has been asked for. ``waiting`` says in words what keeps it from
-    going on, other than its turn.
+    going on, other than its turn. ``results`` is ``pending``, ``collected``,
+    ``none`` or ``lost``; ``tests`` and ``coverage`` come with what was collected.
     """
 
     job_id: str
@@ -40,6 +43,9 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     waiting: str | None = None
     command: str
     image: str | None = None
+    results: str = "none"
+    tests: Counts | None = None
+    coverage: Coverage | None = None
 
 
 class JobAccepted(msgspec.Struct, frozen=True):
@@ -78,4 +84,7 @@ def job_view(
         waiting=None if job.status.ended else waiting,
         command=job.recipe.command_line,
         image=job.recipe.image,
+        results=results_state(job),
+        tests=job.tests,
+        coverage=job.coverage,
     )

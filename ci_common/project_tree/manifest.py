@@ -22,6 +22,7 @@ from ci_common.errors import InvalidArchive, InvalidRequest
 from ci_common.project_zip import Entry, EntryKind, ZipLimits
 from ci_common.project_zip.directory import EARLIEST, STORED, permissions
 from ci_common.project_zip.end_record import too_many_files
+from ci_common.project_zip.fingerprint import tree_sha256
 from ci_common.project_zip.names import clean_path, quoted
 from ci_common.project_zip.tree import MAX_TARGET_BYTES, Tree
 
@@ -98,6 +99,12 @@ class Manifest:
     def sha256(self) -> str:
         """The hex digest of the JSON."""
         return hashlib.sha256(self.raw).hexdigest()
+
+    @property
+    def tree_sha256(self) -> str:
+        """What tells its files from others, whichever way they came, as hex digits."""
+        hashes = {path: self.hashes[row] for path, row in self.row_of.items()}
+        return tree_sha256(self.entries, hashes, self.tree.targets)
 
 
 def unpacked(data: bytes, limits: ZipLimits) -> bytes:

@@ -1,5 +1,6 @@
 """The gate every uploaded project passes."""
 
+import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from typing import BinaryIO
 from ci_common.errors import InvalidArchive
 from ci_common.project_zip.archive import Archive, ProjectFiles
 from ci_common.project_zip.directory import Entry, EntryKind
+from ci_common.project_zip.fingerprint import tree_sha256
 from ci_common.project_zip.limits import UNLIMITED, ZipLimits
 
 DEFAULT_LIMITS = ZipLimits()
@@ -27,13 +29,15 @@ class ZipSummary:
 
     ``names`` are the paths of its files and symbolic links in the order of the
     zip, ``files`` how many they are, ``unpacked_bytes`` what they inflate to,
-    ``collected`` the contents that were asked for.
+    ``collected`` the contents that were asked for, ``tree_sha256`` what tells its
+    files from others.
     """
 
     files: int
     unpacked_bytes: int
     names: tuple[str, ...]
     collected: dict[str, bytes] = field(default_factory=dict)
+    tree_sha256: str = ""
 
 
 def check_zip(
@@ -59,9 +63,16 @@ def check_zip(
         archive = Archive(stream, limits)
         check_size(archive, limits)
         collector = _Collector(archive, limits, collect(archive.paths) if collect else ())
-        unpacked = sum(len(piece) for e in archive.entries for piece in collector.passing(e))
+        unpacked, contents = 0, {}
+        for entry in archive.entries:
+            digest = hashlib.sha256()
+            for piece in collector.passing(entry):
+                unpacked += len(piece)
+                digest.update(piece)
+            contents[entry.path] = digest.digest()
         _check_files(archive)
-        return ZipSummary(len(archive.paths), unpacked, archive.paths, collector.result())
+        tree = tree_sha256(archive.entries, contents, archive.tree.targets)
+        return ZipSummary(len(archive.paths), unpacked, archive.paths, collector.result(), tree)
 
 
 def check_size(archive: Archive, limits: ZipLimits) -> None:

@@ -221,14 +221,22 @@ def _network(value: object) -> str:
     return str(value)
 
 
-def _artifacts(value: object) -> tuple[str, ...]:
+def _patterns(value: object) -> tuple[str, ...]:
     expected = 'a list of file patterns, such as ["htmlcov/**", "report.xml"]'
     if not isinstance(value, list):
         _fail(expected, value)
-    return tuple(_pattern(_text(item, expected)) for item in value)
+    return tuple(check_pattern(_text(item, expected)) for item in value)
 
 
-def _pattern(pattern: str) -> str:
+def check_pattern(pattern: str) -> str:
+    """Return the pattern of files if it stays inside the project.
+
+    Raises:
+        ValueError: it does not.
+
+    """
+    if "\0" in pattern:
+        raise ValueError("must not contain the character NUL")
     if pattern.startswith("/") or ".." in pattern.split("/"):
         raise ValueError(f"{pattern!r} leaves the project; patterns are relative to its folder")
     return pattern
@@ -243,7 +251,9 @@ _READERS: dict[str, Callable[[object], object]] = {
     "memory": _memory,
     "cpus": _cpus,
     "network": _network,
-    "artifacts": _artifacts,
+    "artifacts": _patterns,
+    "reports": _patterns,
+    "coverage": _patterns,
 }
 
 CONFIGURATION_KEYS = tuple(_READERS)

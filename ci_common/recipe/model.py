@@ -33,6 +33,11 @@ class Recipe:
     network: str | None = None
     """``bridge`` or ``none``."""
     artifacts: tuple[str, ...] = ()
+    """Patterns of files below ``root`` that are kept with the job."""
+    reports: tuple[str, ...] = ()
+    """Patterns of JUnit XML files below ``root`` that are read beside what pytest says."""
+    coverage: tuple[str, ...] = ()
+    """Patterns of Cobertura XML files below ``root``; by default ``coverage.xml`` is looked for."""
     path: tuple[str, ...] = ()
     """Folders below ``root`` that Python imports from, first ones first; ``.`` is ``root``."""
     root: str = ""
@@ -50,3 +55,8 @@ class Recipe:
         """Whether exit code 5 means that no tests were found."""
         words = self.command.split() if isinstance(self.command, str) else self.command
         return any(word == "pytest" or word.endswith("/pytest") for word in words)
+
+    @property
+    def leaves_results(self) -> bool:
+        """Whether there may be something to collect when the command has ended."""
+        return bool(self.artifacts or self.reports or self.coverage or self.runs_pytest)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
+from ci_server.routes.artifacts import get_artifact, get_artifacts_archive, list_artifacts
 from ci_server.routes.cache import list_cache, prune_cache
 from ci_server.routes.events import list_events, listen, stream_events
 from ci_server.routes.health import get_health, get_readiness, get_version
@@ -13,6 +14,12 @@ from ci_server.routes.logs import get_log, head_log
 from ci_server.routes.metrics import get_metrics
 from ci_server.routes.options import options_of
 from ci_server.routes.queue import get_queue
+from ci_server.routes.results import (
+    get_coverage,
+    get_test_history,
+    list_flaky_tests,
+    list_tests,
+)
 from ci_server.routes.streams import stream_job
 from ci_server.routes.submissions import submit, submit_async, submit_stream
 from ci_server.routes.webhooks import WEBHOOK_HANDLERS
@@ -39,6 +46,13 @@ HANDLERS = (
 MANAGEMENT: Sequence[ControllerRouterHandler] = (
     cancel_job,
     get_queue,
+    list_artifacts,
+    get_artifact,
+    get_artifacts_archive,
+    list_tests,
+    get_coverage,
+    get_test_history,
+    list_flaky_tests,
     stream_events,
     list_events,
     listen,

@@ -156,6 +156,11 @@ def _form() -> RequestBody:
             content_media_type="application/json",
             description='What to run, as a JSON array: ["pytest", "-x"]. Default: detected.',
         ),
+        "artifact": Schema(
+            type=OpenAPIType.STRING,
+            description="A pattern of files to keep when the job has ended, beside those that "
+            "the project names: `htmlcov/**`. May be repeated.",
+        ),
         "project": Schema(
             type=OpenAPIType.STRING, max_length=200, description="A name for lists of jobs."
         ),

@@ -21,8 +21,11 @@ from ci_common.executor import (
     ContainerSpec,
     ContainerState,
     EngineInfo,
+    FileVisitor,
     ObservedContainer,
     OutputSink,
+    ProducedFile,
+    ProducedKind,
     SizedTar,
 )
 from ci_controller.container_names import ContainerNames
@@ -54,6 +57,7 @@ class FakeContainer:
         self.errors = ""
         self.ended: ContainerExit | None = None
         self.files: dict[str, bytes] = {}
+        """What was fed, and what the test has it produce."""
         self.fed = False
         self.ignores_sigterm = False
         self.streams_broken = 0
@@ -156,6 +160,7 @@ class FakePump:
         self._sink = sink
         self._position = position
         self._broken = container.streams_broken
+        self.image_id: str | None = container.image_id
         self._task = asyncio.create_task(self._run(), name=f"fake pump {container.name}")
 
     async def wait(self) -> None:
@@ -292,6 +297,28 @@ class FakeExecutor:
         container = self.engine.containers.get(name)
         if container is not None:
             container.exit(137 if container.ignores_sigterm else 143)
+
+    async def visit_files(
+        self, name: str, path: str, visit: FileVisitor, *, most_bytes: int
+    ) -> bool:
+        await self.engine.enter("visit_files", name)
+        for found, content in sorted(self.engine.find(name).files.items()):
+            if found != path and not found.startswith(f"{path}/"):
+                continue
+            most_bytes -= len(content)
+            if most_bytes < 0:
+                return False
+            visit(
+                ProducedFile(
+                    path=found,
+                    kind=ProducedKind.FILE,
+                    size=len(content),
+                    modified=0,
+                    executable=False,
+                    content=iter((content,)),
+                )
+            )
+        return True
 
     async def remove(self, name: str) -> None:
         await self.engine.enter("remove", name)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ci_common.artifacts import ArtifactStore
 from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
 from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
@@ -26,10 +27,12 @@ from ci_common.jobs import (
 )
 from ci_common.logs import LogStore
 from ci_common.recipe import Recipe
+from ci_common.results import ResultsState, ResultStore
 from ci_common.snapshots import SnapshotStore
 from ci_common.space import Space
 from ci_common.stash import Stash
 from ci_common.webhooks import WebhookStore
+from ci_persistence.artifacts import FileArtifactStore
 from ci_persistence.logs import FileLogStore
 from ci_persistence.space import DiskSpace
 from ci_persistence.stash import FileStash
@@ -37,6 +40,7 @@ from tests.fakes.blobs import InMemoryBlobStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.job_events import InMemoryEventStore
 from tests.fakes.job_query import durations_of, page_of
+from tests.fakes.results import InMemoryResultStore
 from tests.fakes.snapshots import InMemorySnapshotStore
 from tests.fakes.webhooks import InMemoryWebhookStore
 
@@ -67,6 +71,8 @@ class InMemoryJobRepository:
     blobs: BlobStore
     events: InMemoryEventStore
     webhooks: WebhookStore
+    artifacts: ArtifactStore
+    results: ResultStore
 
     def __init__(self, data_dir: Path, *, max_log_bytes: int = 10_000_000) -> None:
         self.data_dir = data_dir
@@ -78,6 +84,8 @@ class InMemoryJobRepository:
         self.blobs = InMemoryBlobStore(self._held_packs)
         self.events = InMemoryEventStore()
         self._jobs: dict[str, Job] = {}
+        self.artifacts = FileArtifactStore(data_dir / "artifacts", data_dir / "tmp")
+        self.results = InMemoryResultStore(self._jobs)
         self._ended: dict[str, Moment] = {}
         self._packs: dict[str, frozenset[int]] = {}
         self._keys: dict[str, tuple[str, str]] = {}
@@ -177,6 +185,10 @@ class InMemoryJobRepository:
     async def running(self) -> Sequence[Job]:
         return [job for job in self._jobs.values() if job.status is JobStatus.RUNNING]
 
+    async def uncollected(self, *, limit: int) -> Sequence[Job]:
+        pending = [j for j in self._jobs.values() if j.results is ResultsState.PENDING]
+        return sorted(pending, key=lambda job: job.seq)[:limit]
+
     async def queue_position(self, job_id: str) -> int | None:
         ids = [job.id for job in self._queue()]
         return ids.index(job_id) + 1 if job_id in ids else None
@@ -235,14 +247,16 @@ class InMemoryJobRepository:
             job_id, attempt, container=container, log_base=log_base, log_settled=settled
         )
 
-    async def record_fed(self, job_id: str, *, attempt: int) -> bool:
-        return self._note(job_id, attempt, fed=True)
+    async def record_fed(self, job_id: str, *, attempt: int, image_id: str | None = None) -> bool:
+        return self._note(job_id, attempt, fed=True, image_id=image_id)
 
     async def record_stop(self, job_id: str, *, attempt: int, reason: EndReason) -> bool:
         earlier = self._jobs[job_id].stop_reason if job_id in self._jobs else None
         return self._note(job_id, attempt, stop_reason=earlier or reason)
 
-    async def finish(self, job_id: str, *, attempt: int, result: Result, now: Moment) -> bool:
+    async def finish(
+        self, job_id: str, *, attempt: int, result: Result, now: Moment, collect: bool = False
+    ) -> bool:
         if job_id in self._jobs and self._jobs[job_id].status is not JobStatus.RUNNING:
             return False
         finished = self._move(
@@ -253,6 +267,7 @@ class InMemoryJobRepository:
             exit_code=result.exit_code,
             detail=result.detail,
             end_time=now.wall,
+            results=ResultsState.PENDING if collect else ResultsState.NONE,
         )
         if finished:
             self._ended[job_id] = now
@@ -292,6 +307,7 @@ class InMemoryJobRepository:
         gone = [job_id for job_id in set(job_ids) if self._ended.pop(job_id, None)]
         for job_id in gone:
             self.events.changed(self._jobs.pop(job_id), None)
+        self.results.forget(gone)
         self._keys = {key: kept for key, kept in self._keys.items() if kept[1] in self._jobs}
         return len(gone)
 

@@ -138,6 +138,7 @@ class SimulatedExecutor(FakeExecutor):
     startup_error = _asked("startup_error")
     stop = _asked("stop")
     remove = _asked("remove")
+    visit_files = _asked("visit_files")
 
     async def close(self) -> None:
         for pump in self._pumps:

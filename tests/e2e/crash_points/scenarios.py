@@ -36,6 +36,7 @@ class Scenario:
     who submits gives up with the first crash, and comes again when all is swept.
     ``cancels``: who submits cancels the job when it has said something.
     ``forgets``: how many of the jobs there were are not kept.
+    ``artifacts``: how many files it must have left in the end.
     ``size``: bytes of a file that does not shrink. ``snapshots``: how many
     there must be in the end.
     """
@@ -50,6 +51,7 @@ class Scenario:
     abandoned: bool = False
     cancels: bool = False
     forgets: int = 0
+    artifacts: int = 0
     standbys: int = 0
     snapshots: int = 0
 
@@ -83,6 +85,9 @@ def _installing(**more: object) -> Scenario:
     return Scenario(files=files, log=_INSTALLED + _RUNS, **more)
 
 
+_LEAVES = "echo two >out.txt\n"
+
+
 _ENDLESS = "echo one\nexec sleep 600\n"
 
 _TREE = 700_000
@@ -93,6 +98,14 @@ SCENARIOS: Mapping[str, Scenario] = {
     "standby": _plain(standbys=1),
     "large": _plain(size=2_500_000, settings={"blob_bytes": "0"}),
     "abandoned": _plain(abandoned=True),
+    "leaves files": Scenario(
+        files={
+            "ci.toml": f"artifacts = ['*.txt']\n{_CONFIGURED}",
+            "run.sh": _LEAVES + SCRIPT,
+        },
+        log="Found ci.toml.\nRuns sh run.sh.\nci.toml sets install, artifacts, command.\n" + _RUNS,
+        artifacts=1,
+    ),
     "tree": _plain(size=_TREE),
     "abandoned tree": _plain(size=_TREE, abandoned=True),
     "outdated tree": _plain(size=_TREE, abandoned=True, before="job", settings={"blob_bytes": "1"}),

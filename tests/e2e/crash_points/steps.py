@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from ci_common.artifacts import ArtifactReader, ArtifactStore, ArtifactWriter
 from ci_common.blobs import BlobStore
 from ci_common.clock import Clock
 from ci_common.executor import (
@@ -22,6 +23,7 @@ from ci_common.job_events import EventStore
 from ci_common.job_repository import JobRepository
 from ci_common.logs import LogReader, LogStore, LogWriter
 from ci_common.project_zip import ProjectFiles
+from ci_common.results import ResultStore
 from ci_common.signals import Signals
 from ci_common.snapshots import SnapshotEngine, SnapshotStore
 from ci_common.space import Space
@@ -85,6 +87,8 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
         "snapshots": READS,
         "events": READS,
         "webhooks": READS,
+        "artifacts": READS,
+        "results": READS,
         "space": READS,
         "initialize": (_at("plain"),),
         "close": _ENDS,
@@ -99,6 +103,7 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
         "durations": READS,
         "startable": READS,
         "running": READS,
+        "uncollected": READS,
         "queue_position": READS,
         "count": READS,
         "totals": READS,
@@ -109,7 +114,7 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
         "record_fed": (_at("plain", 7),),
         "record_stop": (_at("endless", 7),),
         "cancel": (_at("cancelled", 7),),
-        "finish": (_at("plain", 9), _at("tree", 9)),
+        "finish": (_at("plain", 9), _at("tree", 9), _at("leaves files", 9)),
         "requeue": (_at("plain", 5, first=Point("JobRepository.record_container"), attempt=2),),
         "oldest_ended": READS,
         "forget": (_at("kept no longer", 9),),
@@ -210,6 +215,29 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
         "all": READS,
         "remove": (_at("no room for dependencies", 9),),
     },
+    ArtifactStore: {
+        "new": (_at("leaves files", 9, sweep=True),),
+        "open_reader": READS,
+        "size": READS,
+        "remove": (_at("kept no longer", 9),),
+        "stored": READS,
+        "usage": READS,
+    },
+    ArtifactWriter: {
+        "add": (_at("leaves files", 9, sweep=True),),
+        "commit": (_at("leaves files", 9),),
+        "discard": (_at("leaves files", 9),),
+    },
+    ResultStore: {
+        "record": (_at("leaves files", 9),),
+        "give_up": Off("one write, and the last; what it says is that nothing is there"),
+        "left_out": READS,
+        "artifacts": READS,
+        "cases": READS,
+        "failed_tests": READS,
+        "history": READS,
+        "flaky": READS,
+    },
     SizedTar: {
         "size": READS,
         "__iter__": (
@@ -218,6 +246,7 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
         ),
     },
     OutputPump: {
+        "image_id": READS,
         "wait": (_at("plain", 8),),
         "close": Off("lets go of a thread"),
     },
@@ -239,6 +268,7 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
         "exit_of": READS,
         "wait_exit": (_at("plain", 8), _at("dependencies", 8)),
         "startup_error": READS,
+        "visit_files": (_at("leaves files", 9),),
         "stop": (_at("endless", 8),),
         "remove": (
             _at("plain", 9),
@@ -258,6 +288,7 @@ NOT_STEPS: Mapping[type, str] = {
     Signals: "a signal is a hint: a lost one costs a tick",
     ProjectFiles: "reads a file",
     LogReader: "reads a file",
+    ArtifactReader: "reads a file",
 }
 """Protocols of ``ci_common`` that leave nothing behind."""
 

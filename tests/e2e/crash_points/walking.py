@@ -138,6 +138,8 @@ class Walker:
         assert unsound(self.database) == []
         kept = jobs - self.scenario.forgets
         assert self.server.rows("SELECT count(*) FROM jobs") == [(kept,)]
+        kept = self.server.rows("SELECT count(*) FROM artifacts")
+        assert kept == [(self.scenario.artifacts,)]
         assert len(self.engine.snapshots()) == self.scenario.snapshots
 
 

@@ -8,6 +8,7 @@ import pytest
 from ci_common.errors import EngineUnavailable, StorageBusy
 from ci_common.executor import ContainerSpec
 from ci_common.jobs import EndReason, JobStatus, Result
+from ci_common.recipe import Recipe
 from ci_controller.plan import Claim
 from ci_controller.settings import ControllerSettings
 from ci_controller.standby import StandbySettings
@@ -41,7 +42,7 @@ async def test_what_a_job_asks_of_the_engine(world):
     world.settings = replace(world.settings, standby=StandbySettings(size=1))
     controller = world.controller()
     await world.settle(controller)
-    job = await world.submit()
+    job = await world.submit(recipe=Recipe(command="sh run.sh"))
     world.engine.calls.clear()
     removing = world.engine.hold("remove")
     await controller.reconcile()

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from ci_common.executor import ContainerState, ObservedContainer
 from ci_common.jobs import EndReason, Job, JobStatus
 from ci_common.recipe import Recipe
+from ci_common.results import ResultsState
 from ci_controller.plan import (
     Action,
     Adopt,
     Claim,
+    Collect,
     FillStandby,
     RemoveContainer,
     Snapshot,
@@ -65,6 +67,34 @@ def container(job_id: str | None = "a", attempt: int | None = 1, **changes) -> O
         created_at=NOW.wall,
     )
     return replace(base, **changes)
+
+
+def uncollected(job_id: str = "a", **changes) -> Job:
+    ended = {"status": JobStatus.COMPLETED, "reason": EndReason.PASSED}
+    return a_job(job_id, **{**ended, "results": ResultsState.PENDING, **changes})
+
+
+def test_a_container_stays_until_its_jobs_results_are_collected():
+    job, found = uncollected(), container(state=ContainerState.EXITED)
+    snapshot = Snapshot(now=NOW, others={"a": job}, uncollected=(job,), containers=(found,))
+    assert plan(snapshot) == [Collect("a", 1)]
+    assert plan(replace(snapshot, busy=frozenset({"a"}))) == []
+    done = replace(job, results=ResultsState.COLLECTED)
+    after = replace(snapshot, others={"a": done}, uncollected=())
+    assert plan(after) == [RemoveContainer(found.name)]
+
+
+def test_of_an_uncollected_job_only_the_last_attempts_container_stays():
+    job = uncollected(attempt=2)
+    found = (container(attempt=1), container(attempt=2, state=ContainerState.EXITED))
+    snapshot = Snapshot(now=NOW, others={"a": job}, uncollected=(job,), containers=found)
+    assert plan(snapshot) == [RemoveContainer(name_of("a", 1)), Collect("a", 2)]
+
+
+def test_a_job_whose_container_is_gone_is_dealt_with_too():
+    snapshot = Snapshot(now=NOW, uncollected=(uncollected(),), containers=())
+    assert plan(snapshot) == [Collect("a", 1)]
+    assert plan(replace(snapshot, containers=None)) == []
 
 
 def test_nothing_to_do():
@@ -290,12 +320,16 @@ def snapshots(draw) -> Snapshot:
     running = tuple(row for row in rows if row.status is JobStatus.RUNNING)
     startable = tuple(row for row in rows if row.status is JobStatus.QUEUED)
     others = {row.id: row for row in rows if row.status is not JobStatus.RUNNING}
+    for row in [row for row in others.values() if row.status.ended]:
+        state = draw(st.sampled_from([ResultsState.NONE, ResultsState.PENDING]))
+        others[row.id] = replace(row, results=state)
     found = draw(st.lists(CONTAINERS, max_size=5, unique_by=lambda c: (c.job_id, c.attempt)))
     return Snapshot(
         now=NOW,
         running=running,
         startable=startable,
         others=others,
+        uncollected=tuple(r for r in others.values() if r.results is ResultsState.PENDING),
         containers=draw(st.one_of(st.none(), st.just(tuple(found)))),
         busy=draw(st.frozensets(IDS)) & {row.id for row in running},
         capacity=draw(st.integers(0, 4)),
@@ -310,7 +344,7 @@ def test_ended_jobs_are_never_started_nor_touched_twice(snapshot):
     actions = plan(snapshot)
     ended = {job_id for job_id, row in snapshot.others.items() if row.status.ended}
     for action in actions:
-        if not isinstance(action, RemoveContainer | FillStandby):
+        if not isinstance(action, RemoveContainer | FillStandby | Collect):
             assert action.job_id not in ended
     stopping = {job.id for job in snapshot.running if job.stop_reason}
     assert not stopping & {a.job_id for a in actions if isinstance(a, Start)}
@@ -330,7 +364,8 @@ def test_capacity_is_never_exceeded(snapshot):
 
 @given(snapshots())
 def test_a_live_container_of_the_present_attempt_is_never_removed(snapshot):
-    present = {(job.id, job.attempt) for job in snapshot.running}
+    needed = (*snapshot.running, *snapshot.uncollected)
+    present = {(job.id, job.attempt) for job in needed}
     removed = {action.name for action in plan(snapshot) if isinstance(action, RemoveContainer)}
     for found in snapshot.containers or ():
         if (found.job_id, found.attempt) in present:
@@ -354,12 +389,15 @@ class World:
             running=running,
             startable=tuple(waiting[:free]),
             others={r.id: r for r in self.rows.values() if r.status is not JobStatus.RUNNING},
+            uncollected=tuple(
+                row for row in self.rows.values() if row.results is ResultsState.PENDING
+            ),
             containers=tuple(self.containers.values()),
             busy=frozenset(),
             timeouts={r.id: like.timeouts.get(r.id, 50.0) for r in running},
         )
 
-    def apply(self, action: Action) -> None:
+    def apply(self, action: Action) -> None:  # noqa: C901 -- a case for each action
         match action:
             case RemoveContainer(name=name):
                 self.containers.pop(name, None)
@@ -373,10 +411,15 @@ class World:
                 self._run(job_id, attempt)
             case Adopt(job_id=job_id) | Vanish(job_id=job_id):
                 self._end(job_id)
+            case Collect(job_id=job_id):
+                self._collect(job_id)
             case Stop(job_id=job_id, attempt=attempt):
                 stopped = self.containers.get(name_of(job_id, attempt))
                 if stopped:
                     self.containers[stopped.name] = replace(stopped, state=ContainerState.EXITED)
+
+    def _collect(self, job_id: str) -> None:
+        self.rows[job_id] = replace(self.rows[job_id], results=ResultsState.COLLECTED)
 
     def _run(self, job_id: str, attempt: int) -> None:
         assert self.rows[job_id].status in {JobStatus.QUEUED, JobStatus.RUNNING}

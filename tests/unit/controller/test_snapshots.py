@@ -6,6 +6,7 @@ import pytest
 
 from ci_common.jobs import EndReason, JobStatus
 from ci_common.recipe import Recipe
+from ci_controller.results.reporting import plugin_files
 from ci_controller.snapshots import SnapshotSettings
 from ci_controller.standby import StandbySettings
 from tests.unit.controller.installations import (
@@ -42,7 +43,8 @@ async def test_the_installation_gets_its_files_and_no_others(kept):
     await run(kept, kept.controller(), secret=b"the project's own")
     names = {"job.sh", "env", "workspace/requirements.txt", ".fed"}
     assert set(fed[0]) == names
-    assert set(fed[1]) == names | {"workspace/test_it.py", "workspace/secret"}
+    beside = set(plugin_files())
+    assert set(fed[1]) == names | {"workspace/test_it.py", "workspace/secret"} | beside
 
 
 async def test_a_hit_says_so_and_how_long_ago(kept):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ci_common.recipe import Recipe
 from ci_controller.observe import Work, observe
 from ci_controller.plan import Claim, plan
 from ci_controller.settings import ControllerSettings
@@ -84,12 +85,16 @@ async def test_a_tick_with_nothing_to_do_asks_once(repository):
     assert len(watch.statements) == 2, watch.statements
 
 
-async def test_a_job_on_a_standby_takes_few_calls_and_commits(repository):
+@pytest.mark.parametrize(
+    ("command", "visits", "commits"), [("sh run.sh", 0, 0), ("python -m pytest", 2, 2)]
+)
+async def test_a_job_on_a_standby_takes_few_calls_and_commits(repository, command, visits, commits):
+    """What is collected comes on top, when the job has ended; nothing where there is nothing."""
     world = World(repository)
     world.settings = replace(world.settings, standby=StandbySettings(size=1))
     controller = world.controller()
     await world.settle(controller)
-    job = await world.submit()
+    job = await world.submit(recipe=Recipe(command=command))
     world.engine.calls.clear()
     async with watched(repository) as watch:
         await controller.reconcile()
@@ -97,6 +102,7 @@ async def test_a_job_on_a_standby_takes_few_calls_and_commits(repository):
         await world.settle(controller)
     calls = [call for call, name in world.engine.calls if job.id in name or "take" in call]
     await controller.stop()
-    assert calls == ["take_standby", "feed", "wait_exit", "remove"]
+    visiting = ["visit_files"] * visits
+    assert calls == ["take_standby", "feed", "wait_exit", *visiting, "remove"]
     # Claimed, its container noted, fed, ended.
-    assert watch.commits == 4, watch.statements
+    assert watch.commits == 4 + commits, watch.statements

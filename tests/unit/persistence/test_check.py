@@ -60,6 +60,7 @@ def age(data, path, seconds=2 * GRACE):
 
 def placed(data, name, content=b"x"):
     path = data.folder / name
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     path.write_bytes(content)
     path.chmod(0o600)
     return age(data, path)
@@ -142,6 +143,20 @@ async def log_without_a_row(data):
     return str(placed(data, f"logs/{uuid.uuid4()}.log"))
 
 
+async def artifacts_gone(data):
+    job = await data.ended()
+    statement = (
+        'INSERT INTO artifacts (job, path, size, sha256, modified, executable, "offset")'
+        " VALUES (?, 'out.txt', 1, '', 0, 0, 512)"
+    )
+    change(data, statement, job.seq)
+    return job.id
+
+
+async def artifacts_without_a_row(data):
+    return str(placed(data, f"artifacts/{uuid.uuid4()}.tar"))
+
+
 async def recipe_unreadable(data):
     job = await data.queued()
     change(data, "UPDATE jobs SET recipe = '{' WHERE id = ?", job.id)
@@ -194,6 +209,8 @@ MENDABLE: list[tuple[Plant, Kind]] = [
     (log_cut, Kind.LOG_SHORT),
     (log_of_a_job_that_never_began, Kind.LOG_UNEXPECTED),
     (log_without_a_row, Kind.LOG_ORPHAN),
+    (artifacts_gone, Kind.ARTIFACTS_MISSING),
+    (artifacts_without_a_row, Kind.ARTIFACTS_ORPHAN),
     (recipe_unreadable, Kind.ROW_UNREADABLE),
     (running_recipe_unreadable, Kind.ROW_UNREADABLE),
     (ended_recipe_unreadable, Kind.ROW_UNREADABLE),

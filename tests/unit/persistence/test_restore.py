@@ -125,7 +125,7 @@ async def test_the_server_that_was_backed_up_goes_on_untouched(data, jobs, sourc
 async def test_nothing_but_the_data_is_left(jobs, source, target):
     restore(source, target.paths, target.clock)
     top = [name for name in target.files() if "/" not in name]
-    assert top == ["ci_jobs.db", "logs", "packs", "stash"]
+    assert top == ["artifacts", "ci_jobs.db", "logs", "packs", "stash"]
 
 
 async def test_empty_folders_are_not_in_the_way(jobs, source, target):

@@ -1,0 +1,1 @@
+"""What jobs leave behind: found in their containers, read, and kept."""
