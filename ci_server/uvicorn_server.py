@@ -54,13 +54,17 @@ class Server(uvicorn.Server):
 
 
 def server_config(
-    app: Application | str, settings: Settings, *, workers: int = 1
+    app: Application | Callable[[], Application], settings: Settings, *, workers: int = 1
 ) -> uvicorn.Config:
-    """Return how uvicorn is to run ``app``; its own messages are kept to warnings."""
+    """Return how uvicorn is to run ``app``, or what makes one in each worker.
+
+    Its own messages are kept to warnings, and go where ours go.
+    """
     return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
+        factory=not isinstance(app, Application),
         workers=workers,
         lifespan="on",
         log_level="warning",
