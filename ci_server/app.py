@@ -31,14 +31,28 @@ from litestar.types import (
 from ci_common import __version__
 from ci_common.errors import CIError
 from ci_server import bootstrap
+from ci_server.access_log import Access
+from ci_server.clients import ProxyTrust
+from ci_server.cors import AllowedOrigins, add_headers, answer_preflight
 from ci_server.origins import refuse_foreign_page
 from ci_server.parts import Parts
 from ci_server.problems import problem_response
-from ci_server.request_ids import assign_request_id, current_request_id, echo_request_id
+from ci_server.request_ids import about_request, assign_request_id, echo_request_id
+from ci_server.request_limits import RequestLimits, limited
 from ci_server.routes import API_PREFIX, build_routers
 from ci_server.schema_page import SchemaPage
 from ci_server.settings import Settings, load_settings
 from ci_server.shutdown import on_signals
+
+
+class Edge:
+    """What is done with every request before anybody knows what it is."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.proxies = ProxyTrust(settings.trusted_proxies)
+        self.origins = AllowedOrigins(settings.cors_origins)
+        self.logs_access = settings.access_log
+
 
 StartParts = Callable[[Settings], AbstractAsyncContextManager[Parts]]
 """Brings the parts of a server to life for the length of an ``async with`` block."""
@@ -59,20 +73,34 @@ class Application(Litestar):
         elif scope["type"] == ScopeType.HTTP:
             await self._serve(scope, cast("Receive", receive), cast("Send", send))
         else:
+            self._edge.proxies.apply(scope)
             await super().__call__(scope, receive, send)
 
-    async def _serve(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        request_id = assign_request_id(scope)
+    @property
+    def _edge(self) -> Edge:
+        edge: Edge = self.state.edge
+        return edge
 
-        async def send_with_id(message: Message) -> None:
+    async def _serve(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        edge, request_id = self._edge, assign_request_id(scope)
+        edge.proxies.apply(scope)
+        access = Access(scope)
+
+        async def send_with_headers(message: Message) -> None:
             echo_request_id(message, request_id)
+            add_headers(message, scope, edge.origins)
+            access.saw(message)
             await send(message)
 
-        token = current_request_id.set(request_id)
-        try:
-            await super().__call__(scope, receive, send_with_id)
-        finally:
-            current_request_id.reset(token)
+        with about_request(request_id):
+            try:
+                if edge.origins.is_preflight(scope):
+                    await answer_preflight(send_with_headers)
+                else:
+                    await super().__call__(scope, receive, send_with_headers)
+            finally:
+                if edge.logs_access:
+                    access.log()
 
     def _saying_why(self, send: LifeSpanSend) -> LifeSpanSend:
         # A refusal of ours is told in its own words, without a traceback.
@@ -100,6 +128,8 @@ def create_app(
                 app.state.refusal = refusal
                 raise
             app.state.parts = parts
+            app.state.edge = Edge(parts.settings)
+            app.state.request_limits = RequestLimits(parts.settings)
             with on_signals(parts.shutdown.begin):
                 yield
             parts.shutdown.begin()
@@ -109,6 +139,9 @@ def create_app(
         lifespan=[life],
         exception_handlers={Exception: problem_response},
         before_request=refuse_foreign_page,
+        middleware=[limited],
+        # Ours is a setting, and told in our own words.
+        request_max_body_size=None,
         logging_config=None,
         openapi_config=_description(),
     )

@@ -5,6 +5,7 @@ the local executor that form would be a program, so only this machine may ask,
 under a name that is its own.
 """
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +25,8 @@ async def refuse_foreign_page(request: Request[Any, Any, Any]) -> None:
         PermissionDeniedException: the request is refused.
 
     """
-    if request.method not in _SAFE_METHODS and _is_foreign(request):
+    settings = parts_of(request.app.state).settings
+    if request.method not in _SAFE_METHODS and _is_foreign(request, settings.cors_origins):
         raise PermissionDeniedException("a page of another site may not change anything here")
     if parts_of(request.app.state).executor_name == "local" and not _is_for_this_machine(request):
         raise PermissionDeniedException(
@@ -32,9 +34,9 @@ async def refuse_foreign_page(request: Request[Any, Any, Any]) -> None:
         )
 
 
-def _is_foreign(request: Request[Any, Any, Any]) -> bool:
+def _is_foreign(request: Request[Any, Any, Any], allowed: Sequence[str]) -> bool:
     origin = request.headers.get("origin")
-    if origin is None:
+    if origin is None or origin in allowed:
         return False
     # Behind a proxy the first name the browser used is the forwarded one.
     names = (request.headers.get("host"), request.headers.get("x-forwarded-host"))

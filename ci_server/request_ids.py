@@ -2,9 +2,13 @@
 
 import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from litestar.types import HTTPScope, Message, Scope
+
+from ci_common.log_context import current_job_id
 
 REQUEST_ID_HEADER = "X-Request-ID"
 
@@ -12,7 +16,9 @@ _ACCEPTABLE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _HEADER = REQUEST_ID_HEADER.lower().encode()
 _STATE_KEY = "request_id"
 
-current_request_id: ContextVar[str] = ContextVar("current_request_id", default="-")
+NO_REQUEST = "-"
+
+current_request_id: ContextVar[str] = ContextVar("current_request_id", default=NO_REQUEST)
 """The id of the request that the running task serves, ``-`` outside of one."""
 
 
@@ -22,6 +28,18 @@ def assign_request_id(scope: HTTPScope) -> str:
     chosen = sent.decode("ascii") if _ACCEPTABLE.fullmatch(sent) else uuid.uuid4().hex
     scope.setdefault("state", {})[_STATE_KEY] = chosen
     return chosen
+
+
+@contextmanager
+def about_request(request_id: str) -> Iterator[None]:
+    """Have what is logged within carry the request's id, and that of the job it turns out about."""
+    request = current_request_id.set(request_id)
+    job = current_job_id.set(None)
+    try:
+        yield
+    finally:
+        current_job_id.reset(job)
+        current_request_id.reset(request)
 
 
 def request_id_of(scope: Scope) -> str:

@@ -20,6 +20,7 @@ from uvicorn.supervisors import Multiprocess
 
 from ci_server.app import create_app
 from ci_server.given import Given, from_flags
+from ci_server.log_config import configure_logging
 from ci_server.parts import parts_of
 from ci_server.settings import Settings, load_settings
 from ci_server.uvicorn_server import Server, base_url, bind, server_config
@@ -52,6 +53,7 @@ def run_server(
     """
     flags = from_flags({}, {"host": host, "port": None if port is None else str(port)})
     settings = load_settings({**(overrides or {}), **flags}, file=file)
+    configure_logging(settings.log_level, settings.log_format)
     with contextlib.closing(bind(settings)) as bound, _ending_on_sigterm():
         try:
             if workers == 1:

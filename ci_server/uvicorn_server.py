@@ -3,11 +3,14 @@
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import cast
 
 import uvicorn
 
 from ci_common.errors import ConfigurationError
 from ci_server.app import Application
+from ci_server.http_protocol import Protocol
 from ci_server.parts import parts_of
 from ci_server.settings import Settings
 
@@ -67,8 +70,14 @@ def server_config(
         factory=not isinstance(app, Application),
         workers=workers,
         lifespan="on",
-        log_level="warning",
+        # Its lines go where ours go, and who asked for what is logged by us.
+        log_config=None,
         access_log=False,
+        # Whom to believe about a client's address is our setting.
+        proxy_headers=False,
+        http=cast("type[Protocol]", partial(Protocol, settings.header_timeout)),
+        h11_max_incomplete_event_size=settings.max_header_bytes,
+        timeout_keep_alive=round(settings.keep_alive_timeout),
         server_header=False,
         # uvicorn counts whole seconds.
         timeout_graceful_shutdown=max(1, round(settings.shutdown_grace)),

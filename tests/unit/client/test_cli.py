@@ -10,9 +10,9 @@ import pytest
 
 from ci_client.commands import COMMANDS
 from ci_client.exits import Exit
-from ci_server.given import Given
 from ci_client.group import cli
 from ci_common import __version__
+from ci_server.given import Given
 from tests.unit.client.cli_harness import Ci, job_stream
 from tests.unit.client.scripted_server import Script, answer, drop, problem
 
