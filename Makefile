@@ -5,7 +5,7 @@ RUN := scripts/with-runner
 # Tests wait for containers more than they compute, so two workers a core pay off.
 PYTEST_WORKERS ?= 4
 
-.PHONY: help setup demo test soak unit lint types imports check bench constraints clean
+.PHONY: help setup demo test soak unit lint types imports check bench reference constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ check: lint types imports ## All static checks
 
 bench: ## Measure everything and write docs/performance.md (25 minutes)
 	@$(RUN) python -m bench $(BENCH_ARGS)
+
+reference: ## Write examples/server.yaml and the list of settings in docs/configuration.md anew
+	@.venv/bin/python -m ci_server.configuration_text
 
 constraints: ## Write constraints.txt anew from pyproject.toml
 	@.venv/bin/uv pip compile --quiet pyproject.toml --all-extras --universal --generate-hashes \

@@ -30,19 +30,23 @@ _LOOPBACK_6 = bytes(15) + b"\1"
 _SILENCE = "nothing came for too long"
 _PROBLEM_SIZE = 2 * 1024 * 1024
 """Bytes that are read of a problem: one that lists missing files can be long."""
-_TRANSIENT = frozenset({429, 502, 503, 504})
+TOO_MANY = 429
+"""The status of an answer to who asks too often."""
+_TRANSIENT = frozenset({TOO_MANY, 502, 503, 504})
 
 
 class ServerBusy(ServerRefused):
     """The server cannot answer now, and may soon.
 
     ``error`` is what to report if it never does; ``retry_after`` in seconds.
+    ``limited``: it could, but we asked too often.
     """
 
-    def __init__(self, error: CIError, retry_after: float) -> None:
+    def __init__(self, error: CIError, retry_after: float, *, limited: bool = False) -> None:
         super().__init__(error.detail, hint=error.hint)
         self.error = error
         self.retry_after = retry_after
+        self.limited = limited
 
 
 def open_http(server_url: str, api_key: str | None) -> Http:
@@ -162,7 +166,8 @@ def refuse_problems(response: Response) -> None:
     body = _start_of(response)
     error = _error_of(response, body)
     if response.status in _TRANSIENT:
-        raise ServerBusy(error, _retry_after(response))
+        limited = response.status == TOO_MANY
+        raise ServerBusy(error, _retry_after(response), limited=limited)
     raise error
 
 

@@ -129,7 +129,14 @@ def wait_to_retry(patience: Patience, url: str, failure: Exception) -> None:
 
     """
     if isinstance(failure, ServerBusy):
-        patience.wait(failure.detail, failure.error, at_least=failure.retry_after)
+        patience.wait(
+            failure.detail,
+            failure.error,
+            at_least=failure.retry_after,
+            notice="the server takes no more requests from here for now; waiting…"
+            if failure.limited
+            else None,
+        )
         return
     error = unreachable(url, failure)
     # Nobody there from the start: a wrong address more likely than a restart.

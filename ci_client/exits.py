@@ -61,6 +61,8 @@ EXIT_OF_CODE: Mapping[str, Exit] = {
     "job_not_found": Exit.USAGE,
     "result_not_found": Exit.USAGE,
     "range_not_satisfiable": Exit.USAGE,
+    "rate_limited": Exit.INFRASTRUCTURE,
+    "request_timed_out": Exit.INFRASTRUCTURE,
     "server_refused": Exit.INFRASTRUCTURE,
     "server_unreachable": Exit.UNREACHABLE,
     "storage_busy": Exit.INFRASTRUCTURE,

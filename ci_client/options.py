@@ -20,6 +20,38 @@ data_dir_option = click.option(
     help="Where database, logs and uploads are kept. Default: CI_DATA_DIR, or here.",
 )
 
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="YAML file of the server's settings. Default: CI_CONFIG, or /etc/standby-ci/config.yaml.",
+)
+
+
+def _read_pairs(
+    _context: click.Context, _parameter: click.Parameter, pairs: tuple[str, ...]
+) -> dict[str, str]:
+    chosen: dict[str, str] = {}
+    for number, pair in enumerate(pairs, 1):
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            # The text itself may be a secret.
+            raise click.BadParameter(f"number {number} is not KEY=VALUE")
+        if key in chosen:
+            raise click.BadParameter(f"{key} is given twice")
+        chosen[key] = value
+    return chosen
+
+
+set_option = click.option(
+    "--set",
+    "chosen",
+    multiple=True,
+    callback=_read_pairs,
+    metavar="KEY=VALUE",
+    help="A setting by name, over all others; may be repeated.",
+)
+
 job_argument = click.argument(JOB.parameter, metavar=JOB.metavar)
 
 

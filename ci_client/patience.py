@@ -62,8 +62,15 @@ class Patience:
         """Note that something new came."""
         self._failures = 0
 
-    def wait(self, cause: str, error: CIError, *, at_least: float = 0.0) -> None:
-        """Sleep until it is time to try again.
+    def wait(
+        self,
+        cause: str,
+        error: CIError,
+        *,
+        at_least: float = 0.0,
+        notice: str | None = None,
+    ) -> None:
+        """Sleep until it is time to try again; ``notice`` says why, or else ``cause``.
 
         Raises:
             CIError: ``error``, when patience is at its end.
@@ -80,6 +87,6 @@ class Patience:
         if now + delay - self._lost_at > self.timeout:
             raise error
         if was_connected or self._failures == 1:
-            self.notify(f"connection lost ({cause}); reconnecting…")
+            self.notify(notice or f"connection lost ({cause}); reconnecting…")
         if self.sleep(delay):
             raise error

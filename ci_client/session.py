@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 
 from ci_client.config import DEFAULT_SERVER_URL
-from ci_client.connection import ServerBusy, open_http, refuse_problems, unreachable
+from ci_client.connection import TOO_MANY, ServerBusy, open_http, refuse_problems, unreachable
 from ci_client.documents import array_of, json_of, next_page, nonsense, object_of
 from ci_client.events import EventFeed, Position, wait_to_retry
 from ci_client.exchange import BrokenExchange
@@ -283,7 +283,7 @@ class Session:
         body: JsonBody | None = None,
     ) -> Iterator[Response]:
         try:
-            with self._http.send(method, path, body=body) as response:
+            with self._answered(method, path, body) as response:
                 if not even_if_not_well:  # else the body of a 503 is worth reading
                     refuse_problems(response)
                 yield response
@@ -291,6 +291,19 @@ class Session:
             raise unreachable(self._http.base_url, error) from error
         except ServerBusy as busy:
             raise busy.error from None
+
+    def _answered(self, method: str, path: str, body: JsonBody | None) -> Response:
+        """Return an answer that is not that we ask too often, for which we wait."""
+        patience = self._new_patience()
+        while True:
+            response = self._http.send(method, path, body=body)
+            if response.status != TOO_MANY:
+                return response
+            try:
+                with response:
+                    refuse_problems(response)
+            except ServerBusy as limited:
+                wait_to_retry(patience, self._http.base_url, limited)
 
     def _new_patience(self) -> Patience:
         return Patience(

@@ -9,6 +9,8 @@
     │   └── RangeNotSatisfiable   a Range header past the end of a log
     ├── UploadTooLarge            more bytes than the server takes
     ├── UploadAborted             the client went away in mid-upload
+    ├── RateLimited               more requests than a client may send
+    ├── RequestTimedOut           the answer did not begin in time
     ├── JobNotFound
     ├── ResultNotFound            the job left no such file
     ├── AmbiguousJob              a prefix that fits more than one job
@@ -91,6 +93,27 @@ class UploadAborted(CIError):
     """The upload ended before it was complete."""
 
     code = "upload_aborted"
+
+
+class RateLimited(CIError):
+    """You sent more requests than this server takes from one client.
+
+    ``retry_after``: seconds until the next one is taken.
+    """
+
+    code = "rate_limited"
+
+    def __init__(
+        self, detail: str | None = None, *, hint: str | None = None, retry_after: float = 0
+    ) -> None:
+        super().__init__(detail, hint=hint)
+        self.retry_after = retry_after
+
+
+class RequestTimedOut(CIError):
+    """The server could not answer in time."""
+
+    code = "request_timed_out"
 
 
 class JobNotFound(CIError):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Coroutine
+from contextvars import Context
 from dataclasses import replace
 
 from ci_common.clock import Clock, SystemClock
@@ -11,6 +12,7 @@ from ci_common.errors import CIError, EngineError
 from ci_common.executor import Executor, StandbyCounts
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import EndReason, Job
+from ci_common.log_context import context_of_job
 from ci_common.observer import Observer
 from ci_common.outage import Outage
 from ci_common.recipe import Recipe
@@ -289,10 +291,11 @@ class JobController:
         self._wake.deliver(QUEUE)
 
     def _work_on(self, job_id: str, work: Coroutine[None, None, None]) -> None:
-        self._spawn(self._jobs, job_id, f"job-{job_id}", work)
+        self._spawn(self._jobs, job_id, f"job-{job_id}", work, context_of_job(job_id))
 
     def _stop_job(self, job: Job, reason: EndReason) -> None:
-        self._spawn(self._stops, job.id, f"stop-{job.id}", self._attempts.stop(job, reason))
+        work = self._attempts.stop(job, reason)
+        self._spawn(self._stops, job.id, f"stop-{job.id}", work, context_of_job(job.id))
 
     def _remove(self, name: str) -> None:
         if name not in self._removals and self._standbys.give_up(name):
@@ -305,8 +308,9 @@ class JobController:
         key: str,
         name: str,
         work: Coroutine[None, None, None],
+        context: Context | None = None,
     ) -> None:
-        task = asyncio.create_task(work, name=name)
+        task = asyncio.create_task(work, name=name, context=context)
         tasks[key] = task
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -321,7 +325,7 @@ class JobController:
                 # removal, whatever the engine answered, is tried again with the next tick.
                 self._look_again()
 
-        task.add_done_callback(ended)
+        task.add_done_callback(ended, context=context)
 
     def _tidy(self) -> None:
         if self._snapshots.untidy and self._engine_error is None and not self._chores:

@@ -25,11 +25,15 @@ from litestar.types import (
 
 from ci_common.errors import CIError
 from ci_server import bootstrap
+from ci_server.access_log import Access
+from ci_server.cors import add_headers, answer_preflight
 from ci_server.description import description_config
+from ci_server.edge import Edge
 from ci_server.origins import refuse_foreign_page
 from ci_server.parts import Parts
 from ci_server.problems import problem_response
-from ci_server.request_ids import assign_request_id, current_request_id, echo_request_id
+from ci_server.request_ids import about_request, assign_request_id, echo_request_id
+from ci_server.request_limits import RequestLimits, limited
 from ci_server.request_telemetry import CountedRequest, telling_of_answer
 from ci_server.routes import build_routers
 from ci_server.routes.openapi import StreamSchema
@@ -56,21 +60,41 @@ class Application(Litestar):
         else:
             await self._serve(scope, cast("Receive", receive), cast("Send", send))
 
+    @property
+    def _edge(self) -> Edge:
+        edge: Edge = self.state.edge
+        return edge
+
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = assign_request_id(scope)
+        self._edge.proxies.apply(scope)
 
         async def send_with_id(message: Message) -> None:
             echo_request_id(message, request_id)
             await send(message)
 
-        token = current_request_id.set(request_id)
-        try:
+        with about_request(request_id):
             if scope["type"] == ScopeType.HTTP:
-                await self._observed(scope, receive, send_with_id)
+                await self._answer(scope, receive, send_with_id)
             else:
                 await super().__call__(scope, receive, send_with_id)
+
+    async def _answer(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        edge, access = self._edge, Access(scope)
+
+        async def send_with_headers(message: Message) -> None:
+            add_headers(message, scope, edge.origins)
+            access.saw(message)
+            await send(message)
+
+        try:
+            if edge.origins.is_preflight(scope):
+                await answer_preflight(send_with_headers)
+            else:
+                await self._observed(scope, receive, send_with_headers)
         finally:
-            current_request_id.reset(token)
+            if edge.logs_access:
+                access.log()
 
     async def _observed(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         parts = self.state.get("parts")
@@ -116,6 +140,8 @@ def create_app(
                 app.state.refusal = refusal
                 raise
             app.state.parts = parts
+            app.state.edge = Edge(parts.settings)
+            app.state.request_limits = RequestLimits(parts.settings)
             with on_signals(parts.shutdown.begin, delay=parts.settings.shutdown_delay):
                 yield
             parts.shutdown.begin()
@@ -125,6 +151,9 @@ def create_app(
         lifespan=[life],
         exception_handlers={Exception: problem_response},
         before_request=refuse_foreign_page,
+        middleware=[limited],
+        # Ours is a setting, and told in our own words.
+        request_max_body_size=None,
         logging_config=None,
         openapi_config=description_config(),
         plugins=[TupleSchema(), StreamSchema()],

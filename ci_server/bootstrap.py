@@ -71,7 +71,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
         DatabaseUnusable: corrupt or newer; the file is left as it was.
 
     """
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     async with AsyncExitStack() as stack:
         repository = build_repository(settings)
         stack.push_async_callback(repository.close)

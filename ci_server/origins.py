@@ -55,7 +55,8 @@ def _refuse_other_machines(connection: _Connection) -> None:
 
 def _is_foreign(connection: _Connection) -> bool:
     origin = connection.headers.get("origin")
-    if origin is None:
+    allowed = parts_of(connection.app.state).settings.cors_origins
+    if origin is None or origin in allowed:
         return False
     # Behind a proxy the first name the browser used is the forwarded one.
     names = (connection.headers.get("host"), connection.headers.get("x-forwarded-host"))

@@ -1,6 +1,7 @@
 """Errors as answers: which error becomes which status, and the document that says it."""
 
 import logging
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
@@ -26,6 +27,8 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         errors.RangeNotSatisfiable.code: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
         errors.UploadTooLarge.code: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         errors.UploadAborted.code: HTTPStatus.BAD_REQUEST,
+        errors.RateLimited.code: HTTPStatus.TOO_MANY_REQUESTS,
+        errors.RequestTimedOut.code: HTTPStatus.SERVICE_UNAVAILABLE,
         errors.JobNotFound.code: HTTPStatus.NOT_FOUND,
         errors.ResultNotFound.code: HTTPStatus.NOT_FOUND,
         errors.AmbiguousJob.code: HTTPStatus.CONFLICT,
@@ -109,7 +112,9 @@ def _describe(scope: Scope, error: Exception) -> tuple[Problem, Mapping[str, str
         detail = f"internal error; the server's log has the cause under request {request_id}"
     if isinstance(error, errors.ServerStopping):
         headers["Connection"] = "close"  # a new one goes to a server that stays
-    if status in RETRY_AFTER:
+    if isinstance(error, errors.RateLimited):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    elif status in RETRY_AFTER:
         headers.setdefault("Retry-After", RETRY_AFTER[status])
     problem = Problem(
         type=PROBLEM_TYPE_PREFIX + code,

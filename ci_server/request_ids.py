@@ -2,10 +2,14 @@
 
 import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from litestar.types import Message, Scope
+
+from ci_common.log_context import current_job_id
 
 REQUEST_ID_HEADER = "X-Request-ID"
 
@@ -16,7 +20,9 @@ _BEGINNINGS = frozenset(
     {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 )
 
-current_request_id: ContextVar[str] = ContextVar("current_request_id", default="-")
+NO_REQUEST = "-"
+
+current_request_id: ContextVar[str] = ContextVar("current_request_id", default=NO_REQUEST)
 """The id of the request that the running task serves, ``-`` outside of one."""
 
 
@@ -26,6 +32,18 @@ def assign_request_id(scope: Scope) -> str:
     chosen = sent.decode("ascii") if _ACCEPTABLE.fullmatch(sent) else uuid.uuid4().hex
     scope.setdefault("state", {})[_STATE_KEY] = chosen
     return chosen
+
+
+@contextmanager
+def about_request(request_id: str) -> Iterator[None]:
+    """Have what is logged within carry the request's id, and that of the job it turns out about."""
+    request = current_request_id.set(request_id)
+    job = current_job_id.set(None)
+    try:
+        yield
+    finally:
+        current_job_id.reset(job)
+        current_request_id.reset(request)
 
 
 def request_id_of(scope: Scope) -> str:

@@ -1,9 +1,9 @@
 """Running the server as a process, for ``ci serve``."""
 
 import contextlib
+import functools
 import gc
 import json
-import os
 import signal
 import socket
 import sys
@@ -11,14 +11,17 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from uvicorn.config import STARTUP_FAILURE
 
 from ci_server.app import create_app
+from ci_server.given import Given, from_flags
+from ci_server.log_config import configure_logging
 from ci_server.parts import parts_of
-from ci_server.settings import Settings, field_name, load_settings, variable_name
+from ci_server.settings import Settings, load_settings
 from ci_server.supervisor import Supervisor
 from ci_server.uvicorn_server import Server, base_url, bind, server_config
 
@@ -33,29 +36,29 @@ def run_server(
     host: str | None = None,
     port: int | None = None,
     workers: int = 1,
-    overrides: Mapping[str, str] | None = None,
+    overrides: Mapping[str, str | Given] | None = None,
+    *,
+    file: Path | None = None,
 ) -> int:
     """Serve until SIGINT or SIGTERM; return the process's exit code, 0 after either.
 
     ``overrides`` are settings by name (``CI_DB_PATH`` or ``db_path``); they win
-    over the environment, and ``host`` and ``port`` over both. Port 0 takes a
-    free one. One line on stdout says when and where the server answers.
+    over the environment, that over the YAML ``file``, and ``host`` and ``port``
+    over all. Port 0 takes a free one. One line on stdout says when and where the
+    server answers.
 
     Raises:
         ConfigurationError: a setting is wrong, or the port is taken.
 
     """
-    chosen = {variable_name(field_name(key)): value for key, value in (overrides or {}).items()}
-    if host is not None:
-        chosen["CI_HOST"] = host
-    if port is not None:
-        chosen["CI_PORT"] = str(port)
-    settings = load_settings(chosen)
+    flags = from_flags({}, {"host": host, "port": None if port is None else str(port)})
+    settings = load_settings({**(overrides or {}), **flags}, file=file)
+    configure_logging(settings.log_level, settings.log_format)
     with contextlib.closing(bind(settings)) as bound, _ending_on_sigterm():
         try:
             if workers == 1:
                 return _run_one(settings, bound)
-            return _run_many(settings, bound, workers, chosen)
+            return _run_many(settings, bound, workers)
         except SystemExit as ended:
             return ended.code if isinstance(ended.code, int) else STARTUP_FAILURE
         except KeyboardInterrupt:
@@ -75,12 +78,11 @@ def _run_one(settings: Settings, bound: socket.socket) -> int:
     return 0
 
 
-def _run_many(
-    settings: Settings, bound: socket.socket, workers: int, chosen: Mapping[str, str]
-) -> int:
-    # Workers are new processes that import the application and read their environment.
-    os.environ.update(chosen)
-    config = server_config("ci_server.app:app", settings, workers=workers)
+def _run_many(settings: Settings, bound: socket.socket, workers: int) -> int:
+    # Workers are new processes. They are sent the settings, so that one that is started later,
+    # after a file was edited, has the same ones, and no secret goes through the environment.
+    app = functools.partial(create_app, settings)
+    config = server_config(app, settings, workers=workers)
     patience = settings.shutdown_delay + settings.shutdown_grace
     supervisor = Supervisor(config, [bound], patience=patience)
     threading.Thread(

@@ -1,57 +1,55 @@
-"""Every setting of the server, read from ``CI_…`` environment variables."""
+"""Every setting of the server; ``configuration.py`` tells where values come from."""
 
 import ipaddress
-import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from ci_common.errors import ConfigurationError
-from ci_common.quantities import parse_bytes, parse_seconds
-from ci_common.webhooks.destination import read_allowed
+from ci_server.configuration import (
+    ENV_PREFIX,
+    Configuration,
+    field_name,
+    read_configuration,
+    variable_name,
+)
+from ci_server.given import Given
+from ci_server.setting_types import (
+    SECRET,
+    Bytes,
+    Capabilities,
+    Destinations,
+    Networks,
+    Origins,
+    PauseSeconds,
+    Ports,
+    Room,
+    Seconds,
+    Times,
+    Variables,
+)
 
-ENV_PREFIX = "CI_"
+__all__ = [
+    "ENV_PREFIX", "Settings", "configured", "field_name", "is_loopback", "load_settings",
+    "variable_name",
+]  # fmt: skip
 
 DEFAULT_DATABASE = "ci_jobs.db"
 
 DEFAULT_WEBHOOK_RETRIES = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 36_000.0)
 """Over about 28 hours, in the pattern that Standard Webhooks recommends."""
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_CAPABILITY = re.compile(r"(CAP_)?[A-Z_]+")
 
-
-def _from_text(parse: Callable[[str], float]) -> BeforeValidator:
-    # What is not text, a default or a test's number, is left to the type check that follows.
-    return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
-
-
-Bytes = Annotated[int, _from_text(parse_bytes), Field(gt=0)]
-Room = Annotated[int, _from_text(parse_bytes), Field(ge=0)]
-Seconds = Annotated[float, _from_text(parse_seconds), Field(gt=0, allow_inf_nan=False)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-PauseSeconds = Annotated[float, _from_text(parse_seconds), Field(ge=0, allow_inf_nan=False)]
-
-
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of one server. Sizes are bytes (``512m``), durations seconds (``10m``)."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX,
-        env_ignore_empty=True,
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     db_path: Path = Path(DEFAULT_DATABASE)
     """The SQLite database. Servers with different databases share nothing."""
 
-    data_dir: Path | None = None
+    data_dir: Path | None = Field(default=None, examples=["/var/lib/standby-ci"])
     """The folder for zips, logs and locks. Unset: that of ``ci_jobs.db``, or beside ``x.db``
     a folder ``x.data``, so that two databases in one folder share nothing."""
 
@@ -82,7 +80,7 @@ class Settings(BaseSettings):
     standby_memory: Bytes = 8 * 1024**3
     """Bytes the memory limits of all standbys may add up to; an idle one takes about 1 MB."""
 
-    snapshot_bytes: Annotated[int, _from_text(parse_bytes), Field(ge=0)] = 10 * 1024**3
+    snapshot_bytes: Room = 10 * 1024**3
     """Bytes on disk that installed dependencies may take, kept as images; 0 keeps none."""
 
     snapshot_max_age: Seconds = 7 * 86_400.0
@@ -106,7 +104,7 @@ class Settings(BaseSettings):
     max_ratio: int = Field(default=200, gt=1)
     """How many times its packed size a zip may unpack to, once it is more than a few megabytes."""
 
-    blob_bytes: Annotated[int, _from_text(parse_bytes), Field(ge=0)] = 2 * 1024**3
+    blob_bytes: Room = 2 * 1024**3
     """Bytes of uploaded files that are kept, so that a client sends only what changed; 0 for
     none: every submission is a whole zip then."""
 
@@ -162,16 +160,18 @@ class Settings(BaseSettings):
     job_network: Literal["bridge", "none"] = "bridge"
     """A job's network: ``bridge`` reaches the internet, ``none`` nothing. None is for all jobs."""
 
-    job_user: str | None = None
+    job_user: str | None = Field(default=None, examples=["1000:1000"])
     """The user (``name`` or ``uid:gid``) jobs run as in the container; unset: the image's own."""
 
-    job_runtime: str | None = None
+    job_runtime: str | None = Field(default=None, examples=["runsc"])
     """The engine's runtime for jobs, for example ``runsc``; unset: the engine's default."""
 
-    job_cap_add: Annotated[tuple[str, ...], NoDecode] = ()
+    job_cap_add: Capabilities = Field(default=(), examples=["SYS_PTRACE"])
     """Linux capabilities given back to jobs, separated by commas. Each one loosens the sandbox."""
 
-    job_env: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
+    job_env: Annotated[Variables, SECRET] = Field(
+        default_factory=dict, examples=["PIP_INDEX_URL=https://pypi.example/simple"]
+    )
     """Variables for every job: ``K=V`` separated by commas or lines, or a JSON object."""
 
     orphan_grace: PauseSeconds = 60.0
@@ -180,20 +180,20 @@ class Settings(BaseSettings):
     stop_grace: PauseSeconds = 10.0
     """Seconds a job has from SIGTERM to SIGKILL when it is stopped."""
 
-    webhook_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    webhook_allow: Destinations = Field(default=(), examples=["10.1.0.0/16,hooks.internal"])
     """Networks (``10.1.0.0/16``) and hosts that webhooks may reach though they are not public,
     separated by commas. Unset: none, so that no webhook reaches into the server's own network."""
 
     webhook_http: bool = False
     """Whether webhooks may also be told without TLS, by ``http://``."""
 
-    webhook_ports: Annotated[tuple[Port, ...], NoDecode] = (80, 443, 8443)
+    webhook_ports: Ports = (80, 443, 8443)
     """The TCP ports that webhooks may reach, separated by commas."""
 
     webhook_timeout: Seconds = 15.0
     """Seconds one try to deliver to a webhook may take, from the look-up of its name on."""
 
-    webhook_retries: Annotated[tuple[Seconds, ...], NoDecode] = DEFAULT_WEBHOOK_RETRIES
+    webhook_retries: Times = DEFAULT_WEBHOOK_RETRIES
     """Times from each try to the next, separated by commas, and varied by a fifth; then a
     delivery is dead. A receiver's ``Retry-After`` can make them longer."""
 
@@ -225,6 +225,45 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least serious messages the server writes to its log."""
 
+    log_format: Literal["text", "json"] = "text"
+    """How a line of the log looks: for people (text), or one JSON object (json)."""
+
+    access_log: bool = True
+    """Whether every request leaves a line in the log, at the level ``info``."""
+
+    trusted_proxies: Networks = Field(default=(), examples=["127.0.0.1,10.0.0.0/8"])
+    """Addresses and networks of proxies whose ``X-Forwarded-…`` and ``Forwarded`` are believed."""
+
+    rate_limit_submissions: int = Field(default=300, ge=0)
+    """Submissions a client may send in a minute, to each process; 0 for no limit."""
+
+    rate_limit_reads: int = Field(default=6000, ge=0)
+    """Other requests a client may send in a minute, to each process; 0 for no limit."""
+
+    rate_limit_streams: int = Field(default=1200, ge=0)
+    """Streams a client may open in a minute, at each process; 0 for no limit."""
+
+    rate_limit_loopback: bool = False
+    """Whether the limits hold for clients on this machine, too."""
+
+    max_request_bytes: Bytes = 1024**2
+    """Bytes of the largest request that is not a submission."""
+
+    max_header_bytes: int = Field(default=64 * 1024, ge=4096, le=1024**2)
+    """Bytes that the first line and the headers of a request may have together."""
+
+    header_timeout: Seconds = 15.0
+    """Seconds a connection may take until the headers of its first request are there."""
+
+    keep_alive_timeout: Annotated[Seconds, Field(ge=1)] = 5.0
+    """Whole seconds a connection without a request stays open."""
+
+    request_timeout: Seconds = 60.0
+    """Seconds until an answer has to begin. Submissions and streams have their own limits."""
+
+    cors_origins: Origins = Field(default=(), examples=["https://dashboard.example"])
+    """Origins of web pages that may use this server from a browser; none by default."""
+
     @property
     def data_folder(self) -> Path:
         """The data directory in effect."""
@@ -234,47 +273,11 @@ class Settings(BaseSettings):
             return self.db_path.parent
         return self.db_path.with_suffix(".data")
 
-    @field_validator("job_env", mode="before")
-    @classmethod
-    def _read_env(cls, value: object) -> object:
-        return parse_environment(value) if isinstance(value, str) else value
 
-    @field_validator("job_env")
-    @classmethod
-    def _check_env(cls, value: dict[str, str]) -> dict[str, str]:
-        for name, text in value.items():
-            if not _VARIABLE.fullmatch(name) or "\0" in text:
-                raise ValueError(f"{name!r} is not the name of an environment variable")
-        return value
-
-    @field_validator("webhook_allow", "webhook_ports", "webhook_retries", mode="before")
-    @classmethod
-    def _split_at_commas(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return tuple(item.strip() for item in value.split(",") if item.strip())
-
-    @field_validator("webhook_allow")
-    @classmethod
-    def _check_allowed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in value:
-            read_allowed(entry)
-        return value
-
-    @field_validator("job_cap_add", mode="before")
-    @classmethod
-    def _split_capabilities(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        names = tuple(name.strip().upper() for name in value.split(",") if name.strip())
-        for name in names:
-            if not _CAPABILITY.fullmatch(name):
-                raise ValueError(f"{name!r} is not a capability; write SYS_PTRACE,NET_ADMIN")
-        return names
-
-
-def load_settings(overrides: Mapping[str, str] | None = None) -> Settings:
-    """Return the settings of the environment, with ``overrides`` on top.
+def load_settings(
+    overrides: Mapping[str, str | Given] | None = None, *, file: Path | None = None
+) -> Settings:
+    """Return the settings in force, with ``overrides`` on top.
 
     ``overrides`` are named as variables (``CI_DB_PATH``) or as fields (``db_path``).
 
@@ -282,41 +285,14 @@ def load_settings(overrides: Mapping[str, str] | None = None) -> Settings:
         ConfigurationError: a value is not valid, or an override is not a setting.
 
     """
-    given: dict[str, Any] = {field_name(key): value for key, value in (overrides or {}).items()}
-    try:
-        return Settings(**given)
-    except ValidationError as error:
-        raise _configuration_error(error) from None
+    return configured(overrides, file=file).settings
 
 
-def field_name(key: str) -> str:
-    """Return the field that ``CI_DB_PATH`` or ``db_path`` names."""
-    return key.lower().removeprefix(ENV_PREFIX.lower())
-
-
-def variable_name(field: str) -> str:
-    """Return the environment variable of a field."""
-    return ENV_PREFIX + field.upper()
-
-
-def parse_environment(text: str) -> dict[str, Any]:
-    """Return the variables of ``K=V`` pairs on lines or between commas, or of a JSON object.
-
-    Raises:
-        ValueError: neither of these.
-
-    """
-    if text.lstrip().startswith("{"):
-        return _parse_json_object(text)
-    pairs = text.splitlines() if "\n" in text else text.split(",")
-    parsed = {}
-    for number, pair in enumerate(filter(str.strip, pairs), 1):
-        name, equals, value = pair.partition("=")
-        if not equals:
-            # The text itself may be a secret.
-            raise ValueError(f"item {number} has no '='; write NAME=value,OTHER=value")
-        parsed[name.strip()] = value.strip()
-    return parsed
+def configured(
+    overrides: Mapping[str, str | Given] | None = None, *, file: Path | None = None
+) -> Configuration[Settings]:
+    """Return the settings in force with their origins; else as ``load_settings``."""
+    return read_configuration(Settings, overrides or {}, file=file)
 
 
 def is_loopback(host: str) -> bool:
@@ -327,28 +303,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def _parse_json_object(text: str) -> dict[str, Any]:
-    try:
-        parsed = json.loads(text)
-    except ValueError:
-        raise ValueError("begins like a JSON object but is none") from None
-    return dict(parsed)
-
-
-def _configuration_error(error: ValidationError) -> ConfigurationError:
-    problems, names = [], []
-    for item in error.errors(include_url=False, include_context=False):
-        name = variable_name(str(item["loc"][0])) if item["loc"] else ENV_PREFIX + "*"
-        names.append(name)
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = "there is no such setting"
-        given = "" if field_name(name) == "job_env" else f" (it is {item['input']!r})"
-        problems.append(f"{name}: {message}{given}")
-    unique = ", ".join(dict.fromkeys(names))
-    return ConfigurationError(
-        "; ".join(problems),
-        hint=f"Correct or unset {unique}; docs/configuration.md lists every setting.",
-    )

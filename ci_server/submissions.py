@@ -16,6 +16,7 @@ from ci_common.clock import Clock
 from ci_common.errors import InvalidRequest, StorageBusy, StorageFull
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import Job, NewJob
+from ci_common.log_context import current_job_id
 from ci_common.project_zip import ZipLimits, check_zip
 from ci_common.recipe import Recipe, detect, wanted_files
 from ci_common.signals import QUEUE, Signals
@@ -161,6 +162,7 @@ class Submissions:
         except Exception:
             await asyncio.to_thread(self.repository.stash.remove, new.zip_path)
             raise
+        current_job_id.set(job.id)
         if is_new:
             self.signals.notify(QUEUE)
         else:

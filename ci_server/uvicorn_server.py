@@ -3,7 +3,8 @@
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -13,6 +14,7 @@ from websockets.http11 import Request
 from ci_common.errors import ConfigurationError
 from ci_server.app import Application
 from ci_server.event_socket import DROP, LARGEST_COMMAND
+from ci_server.http_protocol import Protocol
 from ci_server.parts import parts_of
 from ci_server.settings import Settings
 
@@ -92,17 +94,27 @@ class Server(uvicorn.Server):
 
 
 def server_config(
-    app: Application | str, settings: Settings, *, workers: int = 1
+    app: Application | Callable[[], Application], settings: Settings, *, workers: int = 1
 ) -> uvicorn.Config:
-    """Return how uvicorn is to run ``app``; its own messages are kept to warnings."""
+    """Return how uvicorn is to run ``app``, or what makes one in each worker.
+
+    Its own messages are kept to warnings, and go where ours go.
+    """
     return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
+        factory=not isinstance(app, Application),
         workers=workers,
         lifespan="on",
-        log_level="warning",
+        # Its lines go where ours go, and who asked for what is logged by us.
+        log_config=None,
         access_log=False,
+        # Whom to believe about a client's address is our setting.
+        proxy_headers=False,
+        http=cast("type[Protocol]", partial(Protocol, settings.header_timeout)),
+        h11_max_incomplete_event_size=settings.max_header_bytes,
+        timeout_keep_alive=round(settings.keep_alive_timeout),
         server_header=False,
         ws=SocketProtocol,
         ws_max_size=LARGEST_COMMAND,

@@ -1,35 +1,119 @@
-"""`ci config`: the settings in force."""
+"""`ci config`: the settings in force, of the client and of a server here."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import click
 
 from ci_client.exits import Exit
 from ci_client.invocation import Invocation
-from ci_client.options import pass_invocation
+from ci_client.options import (
+    config_option,
+    json_option,
+    pass_invocation,
+    set_option,
+)
+from ci_client.server_parts import needing_server_parts
+from ci_client.terminal import count
+
+if TYPE_CHECKING:
+    from ci_server.configuration import Configuration
+    from ci_server.settings import Settings
+
+
+class Row(NamedTuple):
+    """A setting as it is shown; ``value`` is None for one that is not set."""
+
+    name: str
+    value: str | None
+    origin: str
 
 
 @click.group
 def command() -> None:
-    """Show the settings in force, and where they come from."""
+    """Show the settings in force and where they come from; check a server's."""
 
 
 @command.command
+@click.argument("whose", type=click.Choice(["client", "server"]), default="client")
 @click.option("--origin", is_flag=True, help="Also say where each value comes from.")
+@json_option
+@config_option
+@set_option
 @pass_invocation
-def show(invocation: Invocation, *, origin: bool) -> int:
+def show(
+    invocation: Invocation,
+    *,
+    whose: Literal["client", "server"],
+    origin: bool,
+    as_json: bool,
+    config: Path | None,
+    chosen: dict[str, str],
+) -> int:
     """Show the server that is used from here, and the key (only its end).
 
     The first that has a value wins: the flag, the environment (CI_SERVER_URL,
     CI_API_KEY), the project around this folder (`server` in ci.toml or
     [tool.ci], no key), your own file, the default.
+
+    `ci config show server` shows what a server started here would have: a flag
+    wins over the environment, that over the file, that over the default.
     """
+    if whose == "client" and (config or chosen):
+        raise click.UsageError("--config and --set are for `ci config show server`.")
+    if whose == "server":
+        rows = _server_rows(_configuration(config, chosen))
+    else:
+        rows = _client_rows(invocation)
+    width = max(8, *(len(row.name) for row in rows))
+    for row in rows:
+        if as_json:
+            line = json.dumps(row._asdict(), ensure_ascii=False)
+        else:
+            line = f"{row.name:{width}} {row.value or '-'}" + f"  ({row.origin})" * origin
+        invocation.terminal.data(line + "\n")
+    return Exit.PASSED
+
+
+@command.command
+@config_option
+@set_option
+@pass_invocation
+def check(invocation: Invocation, *, config: Path | None, chosen: dict[str, str]) -> int:
+    """Check the settings of a server that would be started here, without starting it.
+
+    Exit code 0 when they are valid, 2 when not, with each place to correct.
+    """
+    found = _configuration(config, chosen)
+    from ci_server.configuration import misspelt_variables
+    from ci_server.settings import Settings
+
+    for name, meant in misspelt_variables(Settings, os.environ):
+        invocation.terminal.warn(f"{name} is no setting of the server; do you mean {meant}?")
+    source = f"{found.file} and the environment" if found.file else "the environment, no file"
+    invocation.terminal.data(f"valid: {count(len(found.given), 'setting')} from {source}\n")
+    return Exit.PASSED
+
+
+def _client_rows(invocation: Invocation) -> list[Row]:
     from ci_client.config import masked
 
-    key = invocation.api_key
-    rows = [
-        ("server", invocation.server.value, invocation.server.origin),
-        ("api_key", masked(key.value) if key.value else None, key.origin),
-    ]
-    for name, value, source in rows:
-        line = f"{name:8} {value or '-'}"
-        invocation.terminal.data(f"{line}  ({source})\n" if origin else f"{line}\n")
-    return Exit.PASSED
+    server, key = invocation.server, invocation.api_key
+    shown = masked(key.value) if key.value else None
+    return [Row("server", server.value, server.origin), Row("api_key", shown, key.origin)]
+
+
+def _server_rows(found: "Configuration[Settings]") -> list[Row]:
+    from ci_server.configuration_text import shown_settings
+
+    shown = shown_settings(found.settings)
+    return [Row(name, value, found.origin(name)) for name, value in shown]
+
+
+def _configuration(config: Path | None, chosen: dict[str, str]) -> "Configuration[Settings]":
+    with needing_server_parts():
+        from ci_server.given import from_flags
+        from ci_server.settings import configured
+    return configured(from_flags(chosen), file=config)

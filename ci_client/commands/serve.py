@@ -4,11 +4,17 @@ from pathlib import Path
 
 import click
 
-from ci_client.options import data_dir_option, data_dir_overrides
+from ci_client.options import (
+    config_option,
+    data_dir_option,
+    data_dir_overrides,
+    set_option,
+)
 from ci_client.server_parts import needing_server_parts
 
 
 @click.command
+@config_option
 @click.option("--host", help="Address to listen on. Default: CI_HOST, or this machine only.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Default: CI_PORT, or 8000; 0: any.")
 @click.option(
@@ -24,16 +30,24 @@ from ci_client.server_parts import needing_server_parts
     type=click.Choice(["auto", "docker", "local"]),
     help="What jobs run in. Default: CI_EXECUTOR, or auto.",
 )
+@set_option
 def command(
-    host: str | None, port: int | None, workers: int, data_dir: Path | None, executor: str | None
+    config: Path | None,
+    host: str | None,
+    port: int | None,
+    workers: int,
+    data_dir: Path | None,
+    executor: str | None,
+    chosen: dict[str, str],
 ) -> int:
     """Start a server and serve until Ctrl-C.
 
     Jobs go on when the server stops, and are taken up when it starts again.
-    All other settings are environment variables: see docs/configuration.md.
+    Flags win over the environment, that over the file of settings: see
+    docs/configuration.md. `ci config show server --origin` tells what is in force.
     """
-    overrides = {} if executor is None else {"CI_EXECUTOR": executor}
-    overrides.update(data_dir_overrides(data_dir))
     with needing_server_parts():
+        from ci_server.given import from_flags
         from ci_server.serve import run_server
-    return run_server(host, port, workers, overrides)
+    flags = from_flags(chosen, {"executor": executor, **data_dir_overrides(data_dir)})
+    return run_server(host, port, workers, flags, file=config)

@@ -12,6 +12,7 @@ from ci_client.commands import COMMANDS
 from ci_client.exits import Exit
 from ci_client.group import cli
 from ci_common import __version__
+from ci_server.given import Given
 from tests.unit.client.cli_harness import Ci, job_stream
 from tests.unit.client.scripted_server import Script, answer, drop, problem
 
@@ -140,20 +141,27 @@ class TestServerParts:
     ) -> None:
         calls: list[tuple[object, ...]] = []
 
-        def run_server(*arguments: object) -> int:
-            calls.append(arguments)
+        def run_server(
+            host: str, port: int, workers: int, overrides: dict[str, Given], *, file: Path
+        ) -> int:
+            values = {key: given.value for key, given in overrides.items()}
+            calls.append((host, port, workers, values, file))
             return 0
 
         monkeypatch.setattr("ci_server.serve.run_server", run_server)
-        options = ("--port", "0", "--workers", "2", "--executor", "local")
+        options = ("--port", "0", "--workers", "2", "--executor", "local", "--set", "max_files=7")
         assert ci("serve", *options, "--data-dir", str(tmp_path)).code == 0
-        assert ci("serve", "--host", "::1").code == 0
+        assert ci("serve", "--host", "::1", "--config", "x.yaml").code == 0
         overrides = {
-            "CI_EXECUTOR": "local",
+            "max_files": "7",
+            "executor": "local",
             "CI_DATA_DIR": str(tmp_path),
             "CI_DB_PATH": str(tmp_path / "ci_jobs.db"),
         }
-        assert calls == [(None, 0, 2, overrides), ("::1", None, 1, {})]
+        assert calls == [
+            (None, 0, 2, overrides, None),
+            ("::1", None, 1, {}, Path("x.yaml")),
+        ]
 
     @pytest.mark.parametrize(
         ("module", "arguments"),

@@ -32,7 +32,6 @@ LIBRARIES = {
     "click",
     "cython_runtime",  # a part of yaml
     "docker",
-    "dotenv",
     "h11",
     "idna",
     "litestar",
@@ -41,7 +40,6 @@ LIBRARIES = {
     "multipart",
     "pydantic",
     "pydantic_core",
-    "pydantic_settings",
     "python_multipart",
     "requests",
     "sniffio",
