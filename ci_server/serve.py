@@ -19,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 
 from ci_server.app import create_app
 from ci_server.parts import parts_of
+from ci_server.service_manager import tell_service_manager
 from ci_server.settings import Settings, field_name, load_settings, variable_name
 from ci_server.uvicorn_server import Server, base_url, bind, server_config
 
@@ -39,7 +40,8 @@ def run_server(
 
     ``overrides`` are settings by name (``CI_DB_PATH`` or ``db_path``); they win
     over the environment, and ``host`` and ``port`` over both. Port 0 takes a
-    free one. One line on stdout says when and where the server answers.
+    free one. One line on stdout says when and where the server answers; systemd
+    is told too.
 
     Raises:
         ConfigurationError: a setting is wrong, or the port is taken.
@@ -116,6 +118,7 @@ def _announce(settings: Settings, bound: socket.socket, executor_name: str) -> N
     line = f"Standby CI at {base_url(bound)} · executor {executor_name} · data in {folder}\n"
     sys.stdout.write(line)
     sys.stdout.flush()
+    tell_service_manager(f"READY=1\nSTATUS={line}")
 
 
 @contextlib.contextmanager
