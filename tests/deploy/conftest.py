@@ -33,3 +33,12 @@ def tool(name: str, package: str) -> str:
         missing(f"no {name}", f"install the package {package}")
     assert found is not None
     return found
+
+
+@pytest.fixture(scope="session")
+def compose() -> list[str]:
+    """Return the command that compose is called by."""
+    done = subprocess.run([ROOT / "scripts/install-compose"], capture_output=True, text=True)
+    if done.returncode:
+        missing("no compose", done.stderr.strip())
+    return done.stdout.split()

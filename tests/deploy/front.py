@@ -52,8 +52,9 @@ def front_of(program: str, kind: str, upstream: int, folder: Path) -> Iterator[F
         eventually(lambda: _listens(process, front, folder), what=f"{kind} listens")
         yield front
     finally:
-        process.terminate()
-        process.wait(30)
+        # At once: a graceful end would wait for whatever a failed test left open.
+        process.kill()
+        process.wait()
         print((folder / "proxy.log").read_text()[-5000:])
 
 

@@ -29,7 +29,13 @@ MIB = 1024**2
 def server() -> Iterator[Server]:
     """A server that runs jobs as processes: what they wait for lies in this file system."""
     folder = Path(tempfile.mkdtemp(prefix="ci-"))
-    server = Server(folder, "proxied_", {"CI_EXECUTOR": "local", "CI_TRUSTED_PROXIES": "127.0.0.1"})
+    settings = {
+        "CI_EXECUTOR": "local",
+        "CI_TRUSTED_PROXIES": "127.0.0.1",
+        # Without one, only a proxy that closes a stream tells that its reader has gone.
+        "CI_PING_INTERVAL": "1h",
+    }
+    server = Server(folder, "proxied_", settings)
     try:
         yield server.start()
     finally:

@@ -1,4 +1,4 @@
-"""The unit file, as far as it can be judged where systemd does not run; and what systemd is told."""
+"""The unit file, as far as it can be judged without systemd; and what systemd is told."""
 
 import os
 import re
