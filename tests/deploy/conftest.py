@@ -42,3 +42,13 @@ def compose() -> list[str]:
     if done.returncode:
         missing("no compose", done.stderr.strip())
     return done.stdout.split()
+
+
+@pytest.fixture(scope="session")
+def kubernetes_validate() -> Path:
+    """Return the folder of the library that knows the schemas of Kubernetes."""
+    script = ROOT / "scripts/install-kubernetes-validate"
+    done = subprocess.run([script], capture_output=True, text=True)
+    if done.returncode:
+        missing("no schemas of Kubernetes", done.stderr.strip())
+    return Path(done.stdout.strip())

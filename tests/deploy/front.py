@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -61,9 +62,9 @@ def front_of(program: str, kind: str, upstream: int, folder: Path) -> Iterator[F
 def _listens(process: subprocess.Popen, front: Front, folder: Path) -> bool:
     assert process.poll() is None, (folder / "proxy.log").read_text()
     try:
-        with front.client() as client:
-            client.get("/health")
-    except httpx2.TransportError:
+        with socket.create_connection(("127.0.0.1", front.port), timeout=5) as plain:
+            front.tls.wrap_socket(plain, server_hostname="localhost").close()
+    except OSError:
         return False
     return True
 
