@@ -230,7 +230,10 @@ def test_what_a_client_claims_of_itself_is_replaced(kind: str, proxies, tmp_path
                 front.client() as client,
             ):
                 lies = {"X-Forwarded-For": "6.6.6.6", "X-Forwarded-Proto": "http"}
-                lies |= {"X-Forwarded-Host": "evil.example", "Connection": "close"}
+                lies |= {
+                    "X-Forwarded-Host": "evil.example",
+                    "Forwarded": "for=6.6.6.6;host=evil.example",
+                }
                 told = client.get("/", headers=lies).text.lower()
         finally:
             upstream.shutdown()
