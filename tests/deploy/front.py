@@ -120,7 +120,7 @@ def caddy_command(
             r"ci\.example\.com \{": f"https://localhost:{port} {{\n\ttls {certificate} {key}",
         },
     )
-    options = "{\n\tadmin off\n\tauto_https disable_redirects\n}\n"
+    options = "{\n\tadmin off\n\tauto_https disable_redirects\n\tdefault_bind 127.0.0.1\n}\n"
     (folder / "Caddyfile").write_text(options + site)
     return ["run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
 
