@@ -49,4 +49,4 @@ constraints: ## Write constraints.txt anew from pyproject.toml
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade -o constraints.txt
 
 clean: ## Remove what setup and tests made here (not the engine, not the image)
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .deploy-tools build dist *.egg-info

@@ -21,6 +21,7 @@ from ci_server.app import create_app
 from ci_server.given import Given, from_flags
 from ci_server.log_config import configure_logging
 from ci_server.parts import parts_of
+from ci_server.service_manager import tell_service_manager
 from ci_server.settings import Settings, load_settings
 from ci_server.supervisor import Supervisor
 from ci_server.uvicorn_server import Server, base_url, bind, server_config
@@ -45,7 +46,7 @@ def run_server(
     ``overrides`` are settings by name (``CI_DB_PATH`` or ``db_path``); they win
     over the environment, that over the YAML ``file``, and ``host`` and ``port``
     over all. Port 0 takes a free one. One line on stdout says when and where the
-    server answers.
+    server answers; systemd is told too.
 
     Raises:
         ConfigurationError: a setting is wrong, or the port is taken.
@@ -119,6 +120,7 @@ def _announce(settings: Settings, bound: socket.socket, executor_name: str) -> N
     line = f"Standby CI at {base_url(bound)} · executor {executor_name} · data in {folder}\n"
     sys.stdout.write(line)
     sys.stdout.flush()
+    tell_service_manager(f"READY=1\nSTATUS={line}")
 
 
 @contextlib.contextmanager
