@@ -9,6 +9,19 @@ if TYPE_CHECKING:
 
     Filter = str | bool | datetime | Iterable[str] | Mapping[str, str | None] | None
 
+STATUSES = ("queued", "running", "completed", "cancelled")
+REASONS = (
+    "passed",
+    "failed",
+    "no_tests",
+    "timed_out",
+    "oom_killed",
+    "cancelled",
+    "infra_error",
+)
+SORTS = ("-created", "created", "-ended", "ended", "-duration", "duration")
+"""As ``ci_common`` has them, which takes longer to import than a list to be printed."""
+
 FILTERS = (
     "status",
     "success",

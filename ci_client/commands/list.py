@@ -1,17 +1,15 @@
 """`ci list`: show jobs."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from enum import StrEnum
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ci_client.exits import Exit
 from ci_client.invocation import Invocation
+from ci_client.job_query import REASONS, SORTS, STATUSES
 from ci_client.options import json_option, pass_invocation
-from ci_common.job_query import JobSort
-from ci_common.jobs import EndReason, JobStatus
 
 if TYPE_CHECKING:
     from ci_client.session import JobDict, Session
@@ -22,10 +20,6 @@ _MOST_WATCHED = 1000
 Command = Callable[..., Any]
 
 
-def _one_of(kind: Iterable[StrEnum]) -> click.Choice[str]:
-    return click.Choice([each.value for each in kind])
-
-
 def _several(name: str, text: str, kind: Any = None, metavar: str | None = None) -> Any:  # noqa: ANN401
     return click.option(f"--{name}", name, multiple=True, type=kind, metavar=metavar, help=text)
 
@@ -34,11 +28,11 @@ def _filters(command: Command) -> Command:
     """Give a command the options that say which jobs."""
     for option in reversed(
         (
-            _several("status", "In this state; may be repeated.", _one_of(JobStatus)),
+            _several("status", "In this state; may be repeated.", click.Choice(STATUSES)),
             click.option(
                 "--success/--no-success", "success", default=None, help="That passed, or did not."
             ),
-            _several("reason", "Ended so; may be repeated.", _one_of(EndReason)),
+            _several("reason", "Ended so; may be repeated.", click.Choice(REASONS)),
             _several("project", "Of this project; may be repeated.", metavar="NAME"),
             _several("submitter", "Sent by this one; may be repeated.", metavar="NAME"),
             _several("label", "With this label; repeated: all of them.", metavar="NAME[=VALUE]"),
@@ -50,7 +44,7 @@ def _filters(command: Command) -> Command:
             _several("text", "With this text somewhere; repeated: all of them.", metavar="TEXT"),
             click.option(
                 "--sort",
-                type=_one_of(JobSort),
+                type=click.Choice(SORTS),
                 help="The order, - for the largest first. Default: -created.",
             ),
         )

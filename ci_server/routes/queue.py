@@ -37,7 +37,6 @@ async def get_queue(
     """Answer with the queue."""
     refuse_unknown(request.query_params.keys(), ("limit", "skip"))
     view = await parts_of(state).queue.view(limit=limit, skip=skip)
-    shown = skip + len(view.queued)
-    more = len(view.queued) == limit and shown < view.counts.queued
-    link = f'<{request.url.path}?limit={limit}&skip={shown}>; rel="next"'
-    return Response(view, headers={"Link": link} if more else {})
+    following = skip + limit
+    link = f'<{request.url.path}?limit={limit}&skip={following}>; rel="next"'
+    return Response(view, headers={"Link": link} if following < view.counts.queued else {})

@@ -157,9 +157,8 @@ class TestWatch:
             # It is no queued job any more; what has become of it is told.
             assert told() == ("left", first, "running")
             assert as_text.stdout.readline().split()[:2] == [first, "running"]
-            assert (
-                f"0 queued, 1 running, room for 1; running: {first}" in of_queue.stdout.readline()
-            )
+            now = f"0 queued, 1 running, room for 1; running: {first}"
+            assert any(now in line for line in of_queue.stdout)
             server.finish(job)
             second = server.submit()
             assert told() == ("added", second, "queued")

@@ -55,7 +55,7 @@ def hours_ago(hours: float) -> str:
         ("since=25h", "next busy sick"),
         ("until=1d", "bad old"),
         ("since=2d&until=25h", "bad"),
-        (f"since={hours_ago(30)}&until={hours_ago(20)}", "bad"),
+        ("since=AT30&until=AT20", "bad"),
         ("since=1999-12-31", "next busy sick bad old"),
         ("text=SHOP", "next bad old"),
         ("text=%25_", "next"),
@@ -74,6 +74,8 @@ def hours_ago(hours: float) -> str:
     ],
 )
 def test_a_list_is_what_is_asked_for(server, query, expected):
+    # Every process that runs these tests has to call them by the same names.
+    query = re.sub(r"AT(\d+)", lambda found: hours_ago(int(found[1])), query)
     for mount in ("/jobs", "/api/v1/jobs"):
         assert names(server.get(f"{mount}?{query}")) == expected.split(), mount
 
