@@ -36,7 +36,7 @@ class Position:
             ServerRefused: it is no event.
 
         """
-        event = _decode(data)
+        event = decode(data)
         if last_id:
             self.last_id = last_id
         kind = event.get("type")
@@ -50,7 +50,13 @@ class Position:
         return event if kind in EVENT_TYPES else None
 
 
-def _decode(data: str) -> Event:
+def decode(data: str) -> Event:
+    """Return the event in a message.
+
+    Raises:
+        ServerRefused: it is none.
+
+    """
     import json  # now, as there was no time for it before the request
 
     try:
@@ -88,7 +94,7 @@ class EventFeed:
             try:
                 with self.connect() as response:
                     refuse_problems(response)
-                    _refuse_other_content(response)
+                    refuse_other_content(response)
                     self.patience.connected()
                     for data, last_id in messages(response.pieces()):
                         event = self.position.take(data, last_id)
@@ -111,7 +117,13 @@ class EventFeed:
             raise
 
 
-def _refuse_other_content(response: Response) -> None:
+def refuse_other_content(response: Response) -> None:
+    """Return if an answer is a stream of events.
+
+    Raises:
+        ServerRefused: it is something else.
+
+    """
     content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "text/event-stream":
         raise ServerRefused(

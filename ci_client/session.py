@@ -16,7 +16,7 @@ from ci_common.errors import CIError, ServerRefused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, Self
 
@@ -33,6 +33,7 @@ JobDict = dict[str, "Any"]
 _MANAGEMENT = "/api/v1"
 _PAGE = 100
 _LARGEST_PAGE = 1000
+_EVENTS_PAGE = 1000
 _STREAM_HEADERS = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
 
 
@@ -256,6 +257,42 @@ class Session:
     def managed_stream(self, path: str) -> AbstractContextManager[Response]:
         """Hold the answer of the management route ``path`` open, to be read piece by piece."""
         return self._ask(self._managed(path))
+
+    def live(
+        self,
+        filters: Mapping[str, str | None],
+        types: Sequence[str] = (),
+        after: int | None = None,
+    ) -> Generator[Event, None, None]:
+        """Yield what happens to jobs, as ``ci_common.api.EventView`` has it, without an end.
+
+        ``filters``: ``job_id``, ``project``, ``submitter``. Events behind the
+        number ``after``, by default from now on. ``gap`` where some are lost.
+        """
+        from ci_client.live import PATH, LiveFeed, query_of
+
+        def connect(seen: str | None) -> Response:
+            place = {} if seen is None else {"Last-Event-ID": seen}
+            path = f"{PATH}?{query_of(filters, types)}"
+            return self._http.send("GET", path, headers=_STREAM_HEADERS | place)
+
+        return LiveFeed(self._http.base_url, self._new_patience(), after, connect).events()
+
+    def past(
+        self, filters: Mapping[str, str | None], types: Sequence[str] = (), after: int = 0
+    ) -> Generator[Event, None, None]:
+        """Yield what happened to jobs and is kept, as ``live`` does, but to its present end."""
+        from ci_client.live import PATH, query_of
+
+        more = True
+        while more:
+            query = query_of(filters, types, after=after, limit=_EVENTS_PAGE)
+            with self._ask(f"{PATH}/history?{query}") as response:
+                page = object_of(response)
+            if page["gap"]:
+                yield page["gap"]
+            yield from page["events"]
+            after, more = page["next"], page["more"]
 
     def log(self, job_id: str, offset: int = 0) -> Generator[bytes, None, None]:
         """Yield the log so far, from a byte ``offset``, as it was written."""

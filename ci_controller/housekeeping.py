@@ -72,6 +72,7 @@ class Housekeeper:
             self._swept_at = self._clock.now().uptime
             self._also()
             await self._sweep(logs=first)
+            await self._retention.prune_events()
 
     async def _sweep(self, *, logs: bool) -> None:
         settings = self._settings

@@ -1,4 +1,4 @@
-"""Removing ended jobs that are kept no longer: for their age, or because room is needed.
+"""Removing what is kept no longer: ended jobs, for their age or for room, and old events.
 
 A job goes in an order that no reader stumbles over: first its row, so that
 nobody finds a job without its log, then its files, which whoever reads them
@@ -54,6 +54,20 @@ class Retention:
         crowding = await self._crowding()
         await self._remove(crowding, "room is needed")
         return len(crowding) == _BATCH
+
+    async def prune_events(self) -> None:
+        """Delete some of the events that are kept no longer, the oldest first.
+
+        Raises:
+            StorageBusy, StorageFull: from the database.
+
+        """
+        age = self._settings.keep_events_for
+        before = self._clock.now().earlier(age).wall if age else None
+        events = self._repository.events
+        gone = await events.prune(before=before, keep=self._settings.most_events)
+        if gone:
+            _log.info("removed %d events that are kept no longer", gone)
 
     async def _expired(self) -> Sequence[Job]:
         if not self._settings.keep_for:

@@ -59,18 +59,21 @@ def default_max_running() -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionSettings:
-    """How long ended jobs are kept; 0 means without end, or without bound.
+    """How long ended jobs and events are kept; 0 means without end, or without bound.
 
     ``keep_for``: seconds after its end that a job is kept. ``keep_log_bytes``:
     what all logs and artifacts together may take. ``keep_at_least``: seconds in which no job
     goes for want of room. ``usage_interval``: seconds between two looks at
-    what they take.
+    what they take. ``keep_events_for``: seconds that an event is kept, and of
+    all events the latest ``most_events``.
     """
 
     keep_for: float = 0.0
     keep_log_bytes: int = 0
     keep_at_least: float = 3600.0
     usage_interval: float = 600.0
+    keep_events_for: float = 7 * 86_400.0
+    most_events: int = 500_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

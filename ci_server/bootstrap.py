@@ -238,6 +238,7 @@ def controller_settings(settings: Settings) -> ControllerSettings:
             keep_for=settings.keep_jobs_for,
             keep_log_bytes=settings.keep_logs_bytes,
             keep_at_least=settings.keep_at_least,
+            keep_events_for=settings.keep_events_for,
         ),
         snapshots=SnapshotSettings(
             budget=settings.snapshot_bytes, max_age=settings.snapshot_max_age

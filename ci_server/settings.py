@@ -139,6 +139,9 @@ class Settings(BaseModel):
     keep_at_least: PauseSeconds = 3600.0
     """Seconds in which an ended job is not removed for want of room, whatever happens."""
 
+    keep_events_for: PauseSeconds = 7 * 86_400.0
+    """Seconds that what happened to jobs is kept for live updates to go on from; 0 for ever."""
+
     min_free_bytes: Room = 512 * 1024**2
     """Bytes that stay free: below, nothing is taken in. Before that, old jobs go. 0: none."""
 

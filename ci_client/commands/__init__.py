@@ -16,6 +16,7 @@ COMMANDS = {
     "list": "Show jobs: the latest, or those you ask for.",
     "queue": "Show which jobs run, and who is next.",
     "cancel": "Stop a job.",
+    "events": "Show what happens to jobs, as it happens.",
     "run": "Run a project without a server: one job, and all is gone.",
     "serve": "Start a server.",
     "cache": "Show what the server keeps between jobs, or have it give that up.",

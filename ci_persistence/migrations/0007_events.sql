@@ -30,11 +30,14 @@ BEGIN
     INSERT INTO events
         (at, type, job_id, project, submitter, status, attempt, reason, exit_code, detail)
     VALUES (
-        CASE
-            WHEN NEW.reason IS NOT NULL THEN NEW.ended_wall
-            WHEN NEW.status = 'running' THEN NEW.started_wall
-            ELSE CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)
-        END,
+        -- A row that lacks its moment must not keep the change itself from being written.
+        coalesce(
+            CASE
+                WHEN NEW.reason IS NOT NULL THEN NEW.ended_wall
+                WHEN NEW.status = 'running' THEN NEW.started_wall
+            END,
+            CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)
+        ),
         CASE
             WHEN NEW.reason IS NOT NULL THEN 'job.ended'
             WHEN NEW.status = 'running' THEN 'job.running'

@@ -236,7 +236,7 @@ def test_the_description_names_every_route_and_no_other_host(server):
     assert operations == {
         "submit", "submit_stream", "submit_async", "stream_job", "get_job", "list_jobs",
         "get_log", "head_log", "get_health", "get_readiness", "get_version", "cancel_job",
-        "list_cache", "prune_cache", "get_queue",
+        "list_cache", "prune_cache", "get_queue", "stream_events", "list_events",
     }  # fmt: skip
     form = description["paths"]["/submit"]["post"]["requestBody"]["content"]
     assert set(form["multipart/form-data"]["schema"]["properties"]) == {

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from ci_common import signals
-from ci_common.signals import CROWD, QUEUE, LocalSignals, job_topic, log_topic
+from ci_common.signals import CROWD, EVENTS, QUEUE, LocalSignals, job_topic, log_topic
 from tests.waiting import LONGEST
 
 LOG = log_topic("j")
@@ -65,3 +65,12 @@ async def test_the_last_growth_of_a_log_reaches_everybody():
             assert await each.wait(LONGEST) == {LOG}
         for each in opened:
             each.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize(("topic", "told"), [(QUEUE, True), (job_topic("j"), True), (LOG, False)])
+async def test_whoever_wants_events_is_told_of_jobs_and_the_queue(topic, told):
+    hub = LocalSignals()
+    with hub.subscribe(EVENTS) as events, hub.subscribe(topic) as own:
+        hub.notify(topic)
+        assert await own.wait(LONGEST) == {topic}
+        assert await events.wait(0) == ({EVENTS} if told else set())

@@ -318,3 +318,30 @@ class TestHousekeeper:
             return not await left(world, [job])
 
         await world.until(gone)
+
+
+async def test_events_go_by_their_age_and_beyond_so_many(world, keep):
+    for _ in range(2):
+        await world.submit()
+    events = world.repository.events
+    kept = keep(keep_events_for=DAY, most_events=10)
+    await kept.prune_events()
+    assert await events.oldest() == 1
+    world.clock.advance(DAY + 1)
+    await kept.prune_events()
+    assert (await events.oldest(), await events.latest()) == (3, 2)
+    for _ in range(3):
+        await world.submit()
+    await keep(keep_events_for=0, most_events=2).prune_events()
+    assert await events.oldest() == 4
+    world.clock.advance(100 * DAY)
+    await keep(keep_events_for=0).prune_events()
+    assert await events.oldest() == 4
+
+
+async def test_the_housekeeper_sees_to_the_events(world, space):
+    await world.submit()
+    settings = replace(world.settings, retention=RetentionSettings(most_events=0))
+    keeper = Housekeeper(world.repository, world.clock, settings, in_hand=(), also=lambda: None)
+    await keeper.round()
+    assert await world.repository.events.oldest() == 2

@@ -78,6 +78,19 @@ async def test_a_job_that_ran_waits_in_its_old_place_and_is_not_charged(jobs, so
     assert [job.id for job in startable] == [again.id, jobs["waiting"].id]
 
 
+async def test_what_happened_is_there_and_is_gone_on_with(data, jobs, source, target):
+    """A client that saw more of the original is beyond the latest here, and can be told so."""
+    await data.repository.cancel(jobs["waiting"].id, now=data.clock.now())
+    original = await data.repository.events.after(0, limit=100)
+    restore(source, target.paths, target.clock)
+    await target.open()
+    page = await target.repository.events.after(0, limit=100)
+    assert page.events[:-1] == original.events[:-1]
+    assert (page.events[-1].type, page.events[-1].job_id) == ("job.requeued", jobs["running"].id)
+    await target.queued()
+    assert await target.repository.events.latest() == page.latest + 1
+
+
 async def test_a_job_that_was_being_stopped_ends_for_that_reason(data, source, target):
     job = await data.running()
     await data.repository.record_stop(job.id, attempt=1, reason=EndReason.TIMED_OUT)

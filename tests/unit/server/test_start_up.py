@@ -49,6 +49,7 @@ LIBRARIES = {
     "typing_inspection",
     "urllib3",
     "uvicorn",
+    "websockets",
     "yaml",
 }
 """All that may be loaded. Whoever adds to it has looked at what an idle server then takes."""
