@@ -6,7 +6,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class Protocol(H11Protocol):
@@ -54,5 +54,5 @@ class Protocol(H11Protocol):
         if self.transport.is_closing():
             return
         if self._began:
-            self.transport.write(_TOO_SLOW)
+            self.transport.write(TOO_SLOW)
         self.transport.close()

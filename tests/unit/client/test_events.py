@@ -161,6 +161,11 @@ async def test_a_busy_server_is_asked_again(script: Script) -> None:
     assert len(await follow(script)) == 1
 
 
+async def test_one_that_takes_no_more_requests_is_asked_again(script: Script) -> None:
+    script.will(problem(429, "rate_limited", "too many", Retry_After="0"), stream(PASSED))
+    assert len(await follow(script)) == 1
+
+
 async def test_a_server_that_stays_busy_is_quoted(script: Script) -> None:
     script.will(problem(503, "storage_busy", "the database is locked"))
     with pytest.raises(StorageBusy, match="the database is locked"):
