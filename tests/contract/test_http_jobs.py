@@ -146,7 +146,10 @@ def test_health_readiness_and_version(server):
         "ready": True, "executor": "docker", "leader": True, "queued": 1, "running": 0,
         "problems": {},
     }  # fmt: skip
-    assert set(server.get("/version").json()) == {"version", "python", "manifests"}
+    version = server.get("/version").json()
+    assert set(version) == {"version", "python", "manifests", "commit", "api", "features"}
+    assert version["api"] == "v1"
+    assert version["features"] == ["manifests", "metrics", "standbys"]
 
 
 def test_an_engine_that_is_away_is_degraded_and_jobs_are_still_taken(server):
@@ -236,7 +239,7 @@ def test_the_description_names_every_route_and_no_other_host(server):
     assert operations == {
         "submit", "submit_stream", "submit_async", "stream_job", "get_job", "list_jobs",
         "get_log", "head_log", "get_health", "get_readiness", "get_version", "cancel_job",
-        "list_cache", "prune_cache",
+        "list_cache", "prune_cache", "get_metrics",
     }  # fmt: skip
     form = description["paths"]["/submit"]["post"]["requestBody"]["content"]
     assert set(form["multipart/form-data"]["schema"]["properties"]) == {

@@ -51,7 +51,7 @@ def test_only_a_valid_trace_is_gone_on_with(sent, kept):
 @pytest.mark.parametrize(
     "program",
     [
-        "import ci_server.app, ci_server.bootstrap, ci_controller.controller",
+        "import ci_server.app, ci_server.bootstrap, ci_controller.controller; ci_server.app.app",
         (
             "from ci_server.settings import Settings\n"
             "from ci_server.telemetry import build_telemetry\n"
@@ -61,7 +61,7 @@ def test_only_a_valid_trace_is_gone_on_with(sent, kept):
     ],
 )
 def test_without_being_asked_for_nothing_of_it_is_loaded(program):
-    look = "import sys; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
+    look = "import sys; sys.exit(any(name.startswith('opentelemetry.') for name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", f"{program}\n{look}"], capture_output=True)
     assert done.returncode == 0, done.stderr
 
