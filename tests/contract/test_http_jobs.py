@@ -6,7 +6,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from litestar.handlers import HTTPRouteHandler
 
+from ci_server.routes import HANDLERS, MANAGEMENT
 from tests.contract.http_harness import running_server
 
 LOG = bytes(range(256)) * 4
@@ -146,7 +148,10 @@ def test_health_readiness_and_version(server):
         "ready": True, "executor": "docker", "leader": True, "queued": 1, "running": 0,
         "problems": {},
     }  # fmt: skip
-    assert set(server.get("/version").json()) == {"version", "python", "manifests"}
+    version = server.get("/version").json()
+    assert set(version) == {"version", "python", "manifests", "commit", "api", "features"}
+    assert version["api"] == "v1"
+    assert version["features"] == ["manifests", "metrics", "standbys"]
 
 
 def test_an_engine_that_is_away_is_degraded_and_jobs_are_still_taken(server):
@@ -228,27 +233,24 @@ def test_a_sane_request_id_is_kept_and_another_replaced(server):
 def test_the_description_names_every_route_and_no_other_host(server):
     answer = server.get("/schema/openapi.json")
     description = answer.json()
-    operations = {
+    described = {
         operation["operationId"]
         for item in description["paths"].values()
         for operation in item.values()
     }
-    assert operations == {
-        "submit", "submit_stream", "submit_async", "stream_job", "get_job", "list_jobs",
-        "get_log", "head_log", "get_health", "get_readiness", "get_version", "cancel_job",
-        "list_cache", "prune_cache", "get_queue", "stream_events", "list_events",
-    }  # fmt: skip
-    form = description["paths"]["/submit"]["post"]["requestBody"]["content"]
-    assert set(form["multipart/form-data"]["schema"]["properties"]) == {
-        "file", "manifest", "command", "project",
-    }  # fmt: skip
-    stream = description["paths"]["/jobs/{reference}/stream"]["get"]["responses"]
+    handlers = (*HANDLERS, *MANAGEMENT)
+    served = {each.operation_id for each in handlers if isinstance(each, HTTPRouteHandler)}
+    assert described == served
+    form = description["paths"]["/api/v1/submit"]["post"]["requestBody"]["content"]
+    fields = set(form["multipart/form-data"]["schema"]["properties"])
+    assert {"file", "manifest", "command", "project"} <= fields
+    stream = description["paths"]["/api/v1/jobs/{reference}/stream"]["get"]["responses"]
     assert "text/event-stream" in stream["200"]["content"]
     assert "application/problem+json" in stream["404"]["content"]
     cancel = description["paths"]["/api/v1/jobs/{reference}"]["delete"]
-    assert cancel["servers"] == [{"url": "/"}]
     assert {"200", "202", "404", "409"} <= set(cancel["responses"])
-    assert "//" not in answer.text
+    assert description["servers"] == [{"url": "/"}]
+    assert all(ref.startswith("#/") for ref in re.findall(r'"\$ref":"([^"]*)"', answer.text))
 
 
 def test_the_page_needs_nothing_from_anywhere(server):

@@ -38,6 +38,7 @@ LIBRARIES = {
     "msgspec",
     "multidict",
     "multipart",
+    "opentelemetry",  # Litestar looks whether it is there, and finds some names
     "pydantic",
     "pydantic_core",
     "python_multipart",
@@ -59,6 +60,10 @@ PARTS_NOT_NEEDED = {
     "litestar.contrib",
     "litestar.testing",
     "multiprocessing.managers",
+    "opentelemetry.exporter",
+    "opentelemetry.sdk",
+    "opentelemetry.trace",
+    "prometheus_client",
     "starlette.applications",
     "unittest",
     "uvicorn.protocols.websockets.auto",
