@@ -237,6 +237,9 @@ def test_the_description_names_every_route_and_no_other_host(server):
         "submit", "submit_stream", "submit_async", "stream_job", "get_job", "list_jobs",
         "get_log", "head_log", "get_health", "get_readiness", "get_version", "cancel_job",
         "list_cache", "prune_cache",
+        "add_webhook", "list_webhooks", "get_webhook", "change_webhook", "remove_webhook",
+        "test_webhook", "rotate_webhook", "list_deliveries", "list_dead_deliveries",
+        "get_delivery", "redeliver",
     }  # fmt: skip
     form = description["paths"]["/submit"]["post"]["requestBody"]["content"]
     assert set(form["multipart/form-data"]["schema"]["properties"]) == {

@@ -7,7 +7,6 @@ from ci_common.signals import WEBHOOKS
 from ci_common.webhooks import Attempt, DeliveryState, Next, new_secret
 from tests.contract.http_harness import running_server
 
-
 URL = "https://hooks.example/a"
 API = "/api/v1/webhooks"
 
@@ -247,11 +246,7 @@ def test_the_description_has_them_all(shared):
     schema = shared.get("/schema/openapi.json").json()
     paths = {path for path in schema["paths"] if path.startswith(API)}
     assert len(paths) == 8
-    operations = [
-        operation for path in paths for operation in schema["paths"][path].values()
-    ]
+    operations = [operation for path in paths for operation in schema["paths"][path].values()]
     assert len(operations) == 11
     assert len({each["operationId"] for each in operations}) == 11
     assert all(each["summary"] and each["tags"] == ["webhooks"] for each in operations)
-
-

@@ -327,7 +327,9 @@ class TestEventsOfJobs:
         assert {each["labels"]["a"] for each in views.values()} == {"b"}
 
     async def test_the_types_are_those_that_the_database_writes(self, sqlite):
-        rows = await sqlite._database.fetch_all("SELECT sql FROM sqlite_schema WHERE type='trigger'")
+        rows = await sqlite._database.fetch_all(
+            "SELECT sql FROM sqlite_schema WHERE type='trigger'"
+        )
         text = " ".join(row["sql"] for row in rows)
         assert {kind for kind in EventType if f"'{kind}'" in text} == set(EventType)
         assert text.count("'job.") == len(EventType)

@@ -69,7 +69,9 @@ class TestAllowing:
         assert rules.refusal("hooks.internal", address) is None
         assert rules.refusal("x.hooks.internal", address) is not None
 
-    @pytest.mark.parametrize("entry", ["", "10.0.0.0/99", "http://x", "a b/c", "[::1]", "ü.example"])
+    @pytest.mark.parametrize(
+        "entry", ["", "10.0.0.0/99", "http://x", "a b/c", "[::1]", "ü.example"]
+    )
     def test_what_is_neither_is_refused(self, entry):
         with pytest.raises(ValueError, match="neither a network"):
             read_allowed(entry)
@@ -119,5 +121,5 @@ class TestReading:
         for url in (text, f"https://{text}"):
             try:
                 RULES.read(url)
-            except ValueError as error:
-                assert str(error)
+            except ValueError:
+                continue  # anything else would be a fault of ours

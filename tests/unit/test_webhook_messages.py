@@ -51,7 +51,8 @@ class TestSignature:
         assert len(read_secret(new_secret())) == 32
 
     @pytest.mark.parametrize(
-        "text", ["", "whsec_", "whsec_c2hvcnQ=", "d" * 44, "whsec_" + "!" * 44, "whsec_" + "A" * 100]
+        "text",
+        ["", "whsec_", "whsec_c2hvcnQ=", "d" * 44, "whsec_" + "!" * 44, "whsec_" + "A" * 100],
     )
     def test_what_is_no_secret_is_refused_and_not_repeated(self, text):
         with pytest.raises(ValueError, match="a secret is whsec_") as refused:

@@ -11,7 +11,8 @@ import pytest
 from ci_common.clock import SystemClock
 from ci_common.webhooks import Delivery, DestinationRules, Webhook, new_secret
 from ci_controller.webhooks import sending
-from ci_controller.webhooks.sending import LONGEST_RESPONSE, Sender, SendSettings
+from ci_controller.webhooks.posting import LONGEST_RESPONSE
+from ci_controller.webhooks.sending import Sender, SendSettings
 from tests.webhook_receiver import NAME, Authority, Receiver, receiving, status
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -135,7 +136,9 @@ class TestServerSideRequestForgery:
         assert names.asked == [NAME, NAME]
         assert len(receiver.messages) == 1
 
-    @pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "localhost"])
+    @pytest.mark.parametrize(
+        "host", ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "localhost"]
+    )
     async def test_other_ways_to_write_an_address_do_not_help(self, sender, receiver, host):
         attempt = await sender().send(delivery(), webhook(f"https://{host}:{receiver.port}/"))
         assert attempt.error is not None
@@ -253,14 +256,16 @@ class TestAnswers:
         attempt = await sender(names=unknown).send(
             delivery(), webhook(f"https://{NAME}:{receiver.port}/")
         )
-        assert attempt.error == (
-            f"the name {NAME} cannot be resolved: Name or service not known"
-        )
+        assert attempt.error == (f"the name {NAME} cannot be resolved: Name or service not known")
 
     async def test_a_name_server_that_hangs(self, sender, receiver, monkeypatch):
-        monkeypatch.setattr(sending, "CONNECT_TIMEOUT", 0.05)
+        monkeypatch.setattr(sending, "RESOLVE_TIMEOUT", 0.05)
         released = threading.Event()
-        monkeypatch.setattr(sending.socket, "getaddrinfo", lambda *a, **k: released.wait(60))
+
+        def hang(*arguments, **named):
+            released.wait(60)
+
+        monkeypatch.setattr(sending.socket, "getaddrinfo", hang)
         attempt = await sender().send(delivery(), webhook(f"https://{NAME}:{receiver.port}/"))
         released.set()
         assert attempt.error == f"the name {NAME} was not resolved in time"
@@ -273,5 +278,3 @@ class TestAnswers:
             delivery(), webhook(f"https://{NAME}:{receiver.port}/")
         )
         assert attempt.error == "internal error: ValueError"
-
-
