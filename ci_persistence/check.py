@@ -24,6 +24,7 @@ from ci_persistence.findings import Finding, Kind
 from ci_persistence.job_rows import COLUMNS, job_from_row
 from ci_persistence.schema import Header, load_migrations
 from ci_persistence.space import DiskSpace, Reserve
+from ci_persistence.webhook_rows import DELIVERY, WEBHOOK, delivery_from_row, webhook_from_row
 
 SECOND_LOOK = 2.0
 """Seconds in which what is under way in a server has come to its end."""
@@ -99,10 +100,24 @@ def _check_database(data: DataDirectory, connection: sqlite3.Connection) -> Iter
             unfinished.append(job)
         elif job.attempt and not data.log_of(job.id).is_file():
             yield Finding(Kind.LOG_MISSING, job.id, "the job has run, and its log is gone")
+    yield from _check_webhooks(connection)
     for job in unfinished:
         yield from _check_stash(data, job)
         yield from _check_packs(data, connection, job)
         yield from _check_log(data, job)
+
+
+def _check_webhooks(connection: sqlite3.Connection) -> Iterator[Finding]:
+    tables = (
+        (f"SELECT {WEBHOOK} FROM webhooks", webhook_from_row),  # noqa: S608 -- constants
+        (f"SELECT {DELIVERY} FROM webhook_deliveries", delivery_from_row),  # noqa: S608
+    )
+    for query, read in tables:
+        for row in connection.execute(query):
+            try:
+                read(row)
+            except (ValueError, msgspec.MsgspecError) as error:
+                yield Finding(Kind.ROW_UNREADABLE, row["id"], f"the row cannot be read: {error}")
 
 
 def _check_integrity(data: DataDirectory, connection: sqlite3.Connection) -> Iterator[Finding]:

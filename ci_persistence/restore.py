@@ -31,6 +31,11 @@ _UNFINISHED = "SELECT id, zip_path FROM jobs WHERE ended_wall IS NULL"
 _MOVE_ZIP = "UPDATE jobs SET zip_path = ? WHERE id = ?"
 _ENDED_BEFORE = "SELECT count(*) FROM jobs WHERE ended_wall < ?"
 _NOTE_RESTORE = "INSERT INTO restores (token, backup_wall, restored_wall) VALUES (?, ?, ?)"
+# The original may live, and would tell the same.
+_SILENCE_WEBHOOKS = (
+    "UPDATE webhooks SET enabled = 0, disabled_reason = 'this server was restored from a backup'"
+    " WHERE enabled"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,7 @@ def _adapt(database: Path, data: DataDirectory, manifest: Manifest, now: Moment)
         connection.execute(_NOTE_RESTORE, (token, *walls))
         # The images they speak of are the former server's.
         connection.execute("DELETE FROM snapshots")
+        connection.execute(_SILENCE_WEBHOOKS)
         connection.execute("COMMIT")
     again = sum(stop_reason is None for _, _, stop_reason in running)
     return Restored(manifest, again, token)

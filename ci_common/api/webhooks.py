@@ -10,7 +10,7 @@ from ci_common.clock import format_utc
 from ci_common.jobs import EndReason
 from ci_common.webhooks.model import Delivery, EventType, Webhook
 
-Url = Annotated[str, msgspec.Meta(min_length=1, max_length=2000, examples=["https://example.org/"])]
+Url = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 Types = Annotated[list[EventType], msgspec.Meta(min_length=1, max_length=10)]
 Projects = Annotated[list[Text], msgspec.Meta(max_length=100)]

@@ -1,19 +1,17 @@
 """One message to one receiver: resolved, checked, signed, sent, and what came back."""
 
 import asyncio
+import importlib
 import ipaddress
 import logging
-import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-
-import httpcore2
 
 from ci_common import __version__
 from ci_common.clock import Clock
@@ -22,21 +20,24 @@ from ci_controller.threads import run_in_thread
 
 _log = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT = 5.0
-"""Seconds to look up a name, and again to connect."""
-
-LONGEST_RESPONSE = 1024
-"""Bytes that are read of the body of an answer that is not a good one."""
-
-_RESPONSE_TIMEOUT = 2.0
-"""Seconds to wait for them."""
+RESOLVE_TIMEOUT = 5.0
+"""Seconds to look up a name."""
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Returns the addresses that a name leads to now. Raises ``OSError``."""
 
 
-class _Refused(Exception):
-    """The message is not sent there; the text says why."""
+class NotSent(Exception):
+    """The message did not get there, or may not; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. Names of headers are in lower case; of a good answer no body is read."""
+
+    status: int
+    headers: Mapping[bytes, bytes]
+    body: bytes
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
@@ -81,92 +82,68 @@ class Sender:
     async def send(self, delivery: Delivery, webhook: Webhook) -> Attempt:
         """Try once to deliver; return how it went. Raises nothing but a cancellation."""
         began = self._clock.now()
-        status, response, retry_after = None, b"", None
+        answer: Answer | None = None
         try:
             async with asyncio.timeout(self._settings.timeout):
-                status, headers, response = await self._post(delivery, webhook)
-            retry_after = _retry_after(headers, began.wall)
-            error = _judge(status)
-        except _Refused as refusal:
+                answer = await self._post(delivery, webhook)
+            error = _judge(answer.status)
+        except NotSent as refusal:
             error = str(refusal)
         except TimeoutError:
             error = f"no answer within {self._settings.timeout:g} s"
-        except (OSError, httpcore2.ConnectError, httpcore2.NetworkError) as failure:
-            error = f"no connection: {_cause(failure)}"
-        except httpcore2.TimeoutException:
-            error = f"no connection within {CONNECT_TIMEOUT:g} s"
-        except httpcore2.ProtocolError as failure:
-            error = f"it does not speak HTTP: {failure}"
         except Exception as failure:  # noqa: BLE001 -- else it would be tried without a pause
-            _log.exception(
-                "sending %s to webhook %s met an internal error", delivery.id, webhook.id
-            )
+            _log.exception("sending %s met an internal error", delivery.id)
             error = f"internal error: {type(failure).__name__}"
         now = self._clock.now()
         return Attempt(
             at=now.wall,
             seconds=now.seconds_since(began),
-            status=status,
+            status=answer.status if answer else None,
             error=error,
-            response=response.decode(errors="replace"),
-            retry_after=retry_after,
+            response=answer.body.decode(errors="replace") if answer else "",
+            retry_after=_retry_after(answer.headers, now.wall) if answer else None,
         )
 
-    async def _post(
-        self, delivery: Delivery, webhook: Webhook
-    ) -> tuple[int, Mapping[bytes, bytes], bytes]:
+    async def _post(self, delivery: Delivery, webhook: Webhook) -> Answer:
         destination = self._destination(webhook.url)
         addresses = await self._addresses(destination)
+        if self._tls is None:
+            # Reading the system's authorities, and the library, takes tens of milliseconds.
+            self._tls = await asyncio.to_thread(_prepare, self._make_tls)
+        from ci_controller.webhooks.posting import post
+
         body = delivery.body.encode()
-        url = httpcore2.URL(
-            scheme=destination.scheme,
-            host=destination.host,
-            port=destination.port,
-            target=destination.target,
-        )
-        async with (
-            httpcore2.AsyncConnectionPool(
-                ssl_context=await self._trust(), network_backend=_Pinned(addresses)
-            ) as pool,
-            pool.stream(
-                "POST",
-                url,
-                headers=self._headers(delivery, webhook, destination, body),
-                content=body,
-                extensions={"timeout": {"connect": CONNECT_TIMEOUT}},
-            ) as answer,
-        ):
-            headers = {name.lower(): value for name, value in answer.headers}
-            return answer.status, headers, await _start_of(answer)
+        headers = self._headers(delivery, webhook, destination, body)
+        return await post(destination, addresses, tls=self._tls, headers=headers, body=body)
 
     def _destination(self, url: str) -> Destination:
         try:
             return self._settings.rules.read(url)
         except ValueError as error:  # the settings have changed since it was added
-            raise _Refused(str(error)) from error
+            raise NotSent(str(error)) from error
 
     async def _addresses(self, destination: Destination) -> Sequence[str]:
         """Return where to connect to. One address that is refused refuses them all."""
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
+            async with asyncio.timeout(RESOLVE_TIMEOUT):
                 found = await self._resolve(destination.host, destination.port)
         except TimeoutError:
-            raise _Refused(f"the name {destination.host} was not resolved in time") from None
+            raise NotSent(f"the name {destination.host} was not resolved in time") from None
         except (OSError, UnicodeError) as error:
-            raise _Refused(
-                f"the name {destination.host} cannot be resolved: {_cause(error)}"
+            raise NotSent(
+                f"the name {destination.host} cannot be resolved: {_reason(error)}"
             ) from error
         for address in found:
             refusal = self._settings.rules.refusal(destination.host, ipaddress.ip_address(address))
             if refusal is not None:
-                raise _Refused(refusal)
+                raise NotSent(refusal)
         if not found:
-            raise _Refused(f"the name {destination.host} has no address")
+            raise NotSent(f"the name {destination.host} has no address")
         return found
 
     def _headers(
         self, delivery: Delivery, webhook: Webhook, destination: Destination, body: bytes
-    ) -> Mapping[bytes | str, bytes | str]:
+    ) -> Mapping[str, str]:
         now = self._clock.now().wall
         timestamp = int(now.timestamp())
         return {
@@ -181,54 +158,10 @@ class Sender:
             "webhook-signature": signature(delivery.id, timestamp, body, webhook.secrets(now)),
         }
 
-    async def _trust(self) -> ssl.SSLContext:
-        if self._tls is None:
-            # Reading the system's authorities takes tens of milliseconds.
-            self._tls = await asyncio.to_thread(self._make_tls)
-        return self._tls
 
-
-class _Pinned(httpcore2.AsyncNetworkBackend):
-    """Connects to addresses that were checked, whatever name is asked for.
-
-    TLS is still for the name: it is what the certificate is held against.
-    """
-
-    def __init__(self, addresses: Sequence[str]) -> None:
-        self._addresses = addresses
-        self._backend = httpcore2.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 -- it is the interface
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        """Return a connection to the first of the addresses that takes one."""
-        del host
-        *others, last = self._addresses
-        for address in others:
-            with suppress(httpcore2.ConnectError, httpcore2.ConnectTimeout):
-                return await self._backend.connect_tcp(
-                    address, port, timeout, local_address, socket_options
-                )
-        return await self._backend.connect_tcp(last, port, timeout, local_address, socket_options)
-
-
-async def _start_of(answer: httpcore2.Response) -> bytes:
-    """Return what is worth keeping of a body. The status counts, whatever becomes of the rest."""
-    start = b""
-    if _judge(answer.status) is None:
-        return start
-    with suppress(TimeoutError, httpcore2.NetworkError, httpcore2.ProtocolError):
-        async with asyncio.timeout(_RESPONSE_TIMEOUT):
-            async for piece in answer.aiter_stream():
-                start += piece
-                if len(start) >= LONGEST_RESPONSE:
-                    break
-    return start[:LONGEST_RESPONSE]
+def _prepare(make_tls: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    importlib.import_module("ci_controller.webhooks.posting")
+    return make_tls()
 
 
 def _judge(status: int) -> str | None:
@@ -257,14 +190,6 @@ def _host_header(destination: Destination) -> str:
     return host if destination.port == usual else f"{host}:{destination.port}"
 
 
-def _cause(error: BaseException) -> str:
-    """Return the innermost reason in a few words."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not valid: {error.verify_message}"
-    if isinstance(error, ssl.SSLError | socket.gaierror):
-        return str(error.strerror or error)  # their numbers are not the system's
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno)
-    return str(error) or type(error).__name__
+def _reason(error: Exception) -> str:
+    # The numbers of gaierror are not the system's.
+    return str(getattr(error, "strerror", None) or error)

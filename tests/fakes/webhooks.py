@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from ci_common.errors import DeliveryNotFound, InvalidTransition, WebhookNotFound
-from ci_common.jobs import Job
 from ci_common.webhooks import (
     Attempt,
     Delivery,
@@ -25,7 +24,7 @@ class InMemoryWebhookStore:
 
     def __init__(self) -> None:
         self.events: list[JobChange] = []
-        self.jobs: dict[str, Job] = {}
+        self.jobs = {}
         self._webhooks: dict[str, Webhook] = {}
         self._since: dict[str, int] = {}
         self._deliveries: dict[str, Delivery] = {}

@@ -121,5 +121,5 @@ class TestReading:
         for url in (text, f"https://{text}"):
             try:
                 RULES.read(url)
-            except ValueError as error:
-                assert str(error)
+            except ValueError:
+                continue  # anything else would be a fault of ours

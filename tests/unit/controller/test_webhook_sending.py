@@ -11,7 +11,8 @@ import pytest
 from ci_common.clock import SystemClock
 from ci_common.webhooks import Delivery, DestinationRules, Webhook, new_secret
 from ci_controller.webhooks import sending
-from ci_controller.webhooks.sending import LONGEST_RESPONSE, Sender, SendSettings
+from ci_controller.webhooks.posting import LONGEST_RESPONSE
+from ci_controller.webhooks.sending import Sender, SendSettings
 from tests.webhook_receiver import NAME, Authority, Receiver, receiving, status
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -258,9 +259,13 @@ class TestAnswers:
         assert attempt.error == (f"the name {NAME} cannot be resolved: Name or service not known")
 
     async def test_a_name_server_that_hangs(self, sender, receiver, monkeypatch):
-        monkeypatch.setattr(sending, "CONNECT_TIMEOUT", 0.05)
+        monkeypatch.setattr(sending, "RESOLVE_TIMEOUT", 0.05)
         released = threading.Event()
-        monkeypatch.setattr(sending.socket, "getaddrinfo", lambda *a, **k: released.wait(60))
+
+        def hang(*arguments, **named):
+            released.wait(60)
+
+        monkeypatch.setattr(sending.socket, "getaddrinfo", hang)
         attempt = await sender().send(delivery(), webhook(f"https://{NAME}:{receiver.port}/"))
         released.set()
         assert attempt.error == f"the name {NAME} was not resolved in time"
