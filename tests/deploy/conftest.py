@@ -18,12 +18,11 @@ def missing(what: str, why: str) -> None:
 
 @pytest.fixture(scope="session")
 def proxies() -> dict[str, str]:
-    """Return the paths of nginx and caddy."""
+    """Return the paths of nginx, caddy and haproxy."""
     done = subprocess.run([ROOT / "scripts/install-proxies"], capture_output=True, text=True)
     if done.returncode:
-        missing("no nginx and caddy", done.stderr.strip())
-    nginx, caddy = done.stdout.split()
-    return {"nginx": nginx, "caddy": caddy}
+        missing("no nginx, caddy and haproxy", done.stderr.strip())
+    return dict(zip(("nginx", "caddy", "haproxy"), done.stdout.split(), strict=True))
 
 
 def tool(name: str, package: str) -> str:

@@ -84,7 +84,7 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 def nginx_command(
     folder: Path, upstream: int, port: int, certificate: Path, key: Path
 ) -> list[str]:
-    site = _put(
+    site = put(
         (DEPLOY / "nginx" / "standby-ci.conf").read_text(),
         {
             r"server 127\.0\.0\.1:8000;": f"server 127.0.0.1:{upstream};",
@@ -113,7 +113,7 @@ def nginx_command(
 def caddy_command(
     folder: Path, upstream: int, port: int, certificate: Path, key: Path
 ) -> list[str]:
-    site = _put(
+    site = put(
         (DEPLOY / "caddy" / "Caddyfile").read_text(),
         {
             r"127\.0\.0\.1:8000": f"127.0.0.1:{upstream}",
@@ -125,7 +125,8 @@ def caddy_command(
     return ["run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
 
 
-def _put(text: str, values: dict[str, str]) -> str:
+def put(text: str, values: dict[str, str]) -> str:
+    """Replace patterns that must be there: an example that changed must not be tested by half."""
     for pattern, value in values.items():
         text, count = re.subn(pattern, value, text)
         assert count, f"{pattern} is not in the example any more"
