@@ -129,10 +129,10 @@ async def compare(history: Sequence[Any], asked: Sequence[JobQuery], folder: Pat
         await repository.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(submissions, lives), max_size=8, unique_by=lambda each: each[0][0]),
-    st.lists(queries, min_size=4, max_size=12),
+    st.lists(queries, min_size=4, max_size=8),
 )
 def test_any_list_is_answered_alike(history, asked):
     with tempfile.TemporaryDirectory() as folder:
