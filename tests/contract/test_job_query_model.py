@@ -106,6 +106,7 @@ async def pages(repository: JobRepository, query: JobQuery, window: int | None) 
             page = await list_jobs(repository._database, query, window=window)
         assert len(page.jobs) <= query.limit
         found += page.jobs
+        assert len({job.id for job in found}) == len(found)
         if page.next is None:
             return found
         query = JobQuery(filter=query.filter, sort=query.sort, limit=query.limit, after=page.next)
