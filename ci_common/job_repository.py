@@ -126,7 +126,8 @@ class JobRepository(Protocol):
     ) -> Mapping[str | None, Sequence[float]]:
         """Return how many seconds the ``latest`` jobs took that passed or failed, by project.
 
-        In no particular order. Under None: those of all projects. Times during which a clock was set back are left out.
+        In no particular order. Under None: those of all projects. Times during which
+        a clock was set back are left out.
         """
         ...
 
