@@ -35,6 +35,7 @@ _MEANINGS = {
     413: "The upload is larger than this server accepts.",
     416: "No byte of the range, or at the offset, exists.",
     422: "The idempotency key was used for a different submission.",
+    429: "Too many requests from this client; try again after the seconds of Retry-After.",
     502: "The container engine failed; the problem says how.",
     503: "The storage is busy or full; try again after the seconds of Retry-After.",
     507: "The server has no room for more; try again after the seconds of Retry-After.",
@@ -42,7 +43,7 @@ _MEANINGS = {
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
-    """Return the description of answers that are problem documents."""
+    """Return the description of answers that are problem documents; 429 is one everywhere."""
     return {
         status: ResponseSpec(
             data_container=Problem,
@@ -50,7 +51,7 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
             media_type=PROBLEM_MEDIA_TYPE,
             generate_examples=False,
         )
-        for status in statuses
+        for status in sorted({*statuses, 429})
     }
 
 
