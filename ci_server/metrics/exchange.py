@@ -19,8 +19,8 @@ import msgspec
 
 from ci_server.metrics.families import Family, decode, encode
 
-_PATIENCE = 2.0
-"""Seconds in which another worker answers, or is left out."""
+_PATIENCE = 4.0
+"""Seconds in which another worker answers, or is left out: scrapers wait ten."""
 
 _log = logging.getLogger(__name__)
 

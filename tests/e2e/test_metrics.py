@@ -22,7 +22,13 @@ def workers(servers, namespace):
 
 
 def scrape(server) -> str:
-    return server.get("/metrics").raise_for_status().text
+    """Return a page on which nobody is missing because the machine is busy."""
+
+    def look() -> str | None:
+        text = server.get("/metrics").raise_for_status().text
+        return text if total(text, "standby_ci_workers_silent") == 0 else None
+
+    return eventually(look, what="all workers answer")
 
 
 def total(text: str, name: str, *labels: str) -> float:
@@ -95,3 +101,26 @@ def test_counts_of_jobs_survive_the_server_and_the_jobs(servers, namespace, proj
     text = scrape(server)
     assert total(text, name, passed) == 1
     assert total(text, "standby_ci_job_duration_seconds_count") == 1
+
+
+@pytest.mark.docker
+def test_what_the_engine_and_the_pool_do_is_counted(server, project):
+    """Of a real engine: a job finds a standby, one with limits of its own finds none."""
+    hits, misses = ('outcome="hit"', 'outcome="miss"')
+    asked = "standby_ci_standby_requests_total"
+    eventually(
+        lambda: total(scrape(server), "standby_ci_standby_containers", 'state="ready"') == 1,
+        what="a standby waits",
+    )
+    assert server.ci("submit", str(project("echo hello").path)).returncode == 0
+    text = scrape(server)
+    assert (total(text, asked, hits), total(text, asked, misses)) == (1, 0)
+    assert server.ci("submit", str(project("echo hello", memory="64m").path)).returncode == 0
+    text = scrape(server)
+    assert (total(text, asked, hits), total(text, asked, misses)) == (1, 1)
+    calls = "standby_ci_engine_call_duration_seconds_count"
+    for call in ("observe", "launch", "take_standby", "feed"):
+        assert total(text, calls, f'call="{call}"', 'outcome="ok"') >= 1, call
+    assert total(text, "standby_ci_engine_up") == 1
+    assert total(text, "standby_ci_job_start_seconds_count") == 2
+    assert promtool("check", "metrics", text=text) == ""

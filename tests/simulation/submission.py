@@ -50,6 +50,7 @@ class Form:
 
     def __init__(self, headers: Mapping[str, str], body: bytes, pace: Pace) -> None:
         self.headers = headers
+        self.scope: dict[str, Any] = {"state": {}}
         self._pieces = [body[: len(body) // 2], body[len(body) // 2 :]]
         self._pace = pace
         self._due = 0.0
