@@ -10,17 +10,16 @@ if TYPE_CHECKING:
 
 
 class JsonBody:
-    """A JSON document as ``Http.send`` takes it."""
+    """A JSON document as ``Http.send`` takes it; None is an empty body, which is said too."""
 
     patience = 0.0
     """Seconds that the server may take beyond the usual."""
 
     def __init__(self, document: object) -> None:
-        self._content = json.dumps(document).encode()
-        self.headers = {
-            "Content-Type": "application/json",
-            "Content-Length": str(len(self._content)),
-        }
+        self._content = b"" if document is None else json.dumps(document).encode()
+        self.headers = {"Content-Length": str(len(self._content))}
+        if document is not None:
+            self.headers["Content-Type"] = "application/json"
 
     def __iter__(self) -> Iterator[bytes]:
         yield self._content

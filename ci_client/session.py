@@ -232,7 +232,7 @@ class Session:
     def manage(self, method: str, path: str, document: object = None) -> Any:  # noqa: ANN401 -- JSON
         """Call what is under ``/api/v1`` only; return the answer's document, None for none."""
         body = None
-        if document is not None:
+        if method not in {"GET", "DELETE"}:
             from ci_client.json_body import JsonBody
 
             body = JsonBody(document)

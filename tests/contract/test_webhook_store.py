@@ -161,6 +161,13 @@ class TestCollecting:
         await collected(store)
         assert await bodies(store) == ["new job.ended"]
 
+    async def test_nor_is_it_when_another_is_told(self, repository, store):
+        await store.add(hook("wh_1"))
+        await happen(repository, "old")
+        await store.add(hook("wh_2"))
+        await collected(store)
+        assert [each.webhook_id for each in await store.deliveries(limit=9)] == ["wh_1"]
+
     async def test_what_happens_while_it_is_disabled_is_not_told(self, repository, store):
         webhook = await store.add(hook())
         await store.change(replace(webhook, enabled=False))
@@ -222,11 +229,12 @@ class TestTrying:
 
     async def test_who_comes_second_changes_nothing(self, repository, store):
         (delivery,) = await pending(repository)
-        assert await store.record(delivery.id, attempts=0, attempt=attempt(None), then=DONE)
-        assert not await store.record(delivery.id, attempts=0, attempt=attempt(), then=AGAIN)
-        assert not await store.record(delivery.id, attempts=1, attempt=attempt(), then=AGAIN)
+        assert await store.record(delivery.id, attempts=0, attempt=attempt(), then=AGAIN)
+        assert not await store.record(delivery.id, attempts=0, attempt=attempt(), then=DEAD)
+        assert await store.record(delivery.id, attempts=1, attempt=attempt(None), then=DONE)
+        assert not await store.record(delivery.id, attempts=2, attempt=attempt(), then=AGAIN)
         found = await store.delivery(delivery.id)
-        assert (found.state, found.attempts, found.last_error) == (DONE.state, 1, None)
+        assert (found.state, found.attempts, found.last_error) == (DONE.state, 2, None)
         assert await store.next_try() is None
 
     async def test_failures_are_remembered_since_the_first(self, repository, store):

@@ -143,6 +143,12 @@ async def test_one_that_hangs_delays_nobody_and_takes_no_more_than_its_share(wor
             await asyncio.wait(tries, return_when=asyncio.FIRST_COMPLETED)
     assert len(world.sent_to("a")) == 50
     assert len(world.sent_to("dead")) == 2
+    # One that is due before those that are under way is not one too many.
+    earlier = world.clock.now().wall - timedelta(hours=1)
+    await world.store.enqueue("wh_dead", kind="ping", body="{}", now=earlier)
+    await world.deliverer.round()
+    await asyncio.sleep(0)
+    assert len(world.sent_to("dead")) == 2
     released.set()
     await world.deliverer.idle()
 
@@ -216,15 +222,28 @@ class TestLoop:
                 world.receivers.came.clear()
                 await world.receivers.came.wait()
 
-    async def test_it_is_woken_by_what_happens_to_any_job(self, running):
+    async def looked(self, world, monkeypatch) -> None:
+        """Start it and return when its first look is over."""
+        next_try, over = world.store.next_try, asyncio.Event()
+
+        async def noted():
+            over.set()
+            return await next_try()
+
+        monkeypatch.setattr(world.store, "next_try", noted)
+        await world.deliverer.start()
+        async with asyncio.timeout(60):
+            await over.wait()
+
+    async def test_it_is_woken_by_what_happens_to_any_job(self, running, monkeypatch):
         """Its own interval is an hour."""
-        await running.deliverer.start()
+        await self.looked(running, monkeypatch)
         running.end_job()
         running.signals.notify(job_topic("j1"))
         await self.sent(running, 1)
 
-    async def test_it_is_woken_by_who_asks_for_a_delivery(self, running):
-        await running.deliverer.start()
+    async def test_it_is_woken_by_who_asks_for_a_delivery(self, running, monkeypatch):
+        await self.looked(running, monkeypatch)
         now = running.clock.now().wall
         await running.store.enqueue("wh_a", kind="ping", body="{}", now=now)
         running.signals.notify(WEBHOOKS)
