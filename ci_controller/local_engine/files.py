@@ -36,7 +36,7 @@ def _walk(top: Path) -> Iterator[Path]:
         return
     for parent, folders, files in os.walk(top):
         folders.sort()
-        links = [name for name in folders if os.path.islink(f"{parent}/{name}")]
+        links = [name for name in folders if Path(parent, name).is_symlink()]
         for name in sorted([*files, *links]):
             yield Path(parent, name)
 

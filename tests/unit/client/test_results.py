@@ -78,7 +78,7 @@ def test_what_does_not_arrive_as_it_was_kept_is_not_there(tmp_path):
 
 def test_if_one_is_there_none_is_fetched(tmp_path):
     (tmp_path / "b").write_bytes(b"mine")
-    with pytest.raises(InvalidRequest, match="--force"):
+    with pytest.raises(InvalidRequest, match="there already"):
         fetch(tmp_path, file("a"), file("b"))
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
