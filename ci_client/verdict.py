@@ -17,16 +17,21 @@ if TYPE_CHECKING:
 
 
 def verdict_line(
-    terminal: Terminal, complete: Mapping[str, Any], seconds: float | None, step: str
+    terminal: Terminal,
+    complete: Mapping[str, Any],
+    seconds: float | None,
+    step: str,
+    counts: str = "",
 ) -> str:
-    """Return the last line: verdict, duration, and the next ``step``, if there is one."""
+    """Return the last line: verdict, duration, tests, and the next ``step``, if there is one."""
     reason = reason_of(complete)
     colour = "green" if reason == "passed" else "red"
     verdict = terminal.paint(_VERDICTS[reason](complete), colour)
     took = "" if seconds is None else f" in {duration(seconds)}"
     why = f": {printable(str(complete['detail']))}" if complete.get("detail") else ""
     then = f" · {step}" if step else ""
-    return f"{terminal.mark(good=reason == 'passed')} {verdict}{took}{why}{then}"
+    tests = f" ({counts})" if counts else ""
+    return f"{terminal.mark(good=reason == 'passed')} {verdict}{tests}{took}{why}{then}"
 
 
 def next_step(complete: Mapping[str, Any], job_id: str, again: Again) -> str:

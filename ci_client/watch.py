@@ -89,11 +89,11 @@ class Watch:
         if event["type"] == "status":
             self._show_status(event)
 
-    def conclude(self, complete: Event, seconds: float | None, step: str) -> None:
-        """Say the last line."""
+    def conclude(self, complete: Event, seconds: float | None, step: str, counts: str = "") -> None:
+        """Say the last line; ``counts``: how many tests ended how, if that is known already."""
         from ci_client.verdict import verdict_line
 
-        self._terminal.note(verdict_line(self._terminal, complete, seconds, step))
+        self._terminal.note(verdict_line(self._terminal, complete, seconds, step, counts))
 
     def _show_status(self, event: Event) -> None:
         self._show_waiting(event.get("waiting"))

@@ -142,7 +142,7 @@ class Attempts:
             return False
         # Whoever reads that the job is stopped relies on nothing of it running any more.
         await self.executor.remove(self._name(job))
-        await self._finish(job, Result(reason=row.stop_reason))
+        await self._finish(job, Result(reason=row.stop_reason), collect=False)
         return True
 
     async def _outcome(
@@ -290,7 +290,7 @@ class Attempts:
         ended, stop_reason = await self.life.to_its_end(job, log, pump)
         return judge(job.recipe, ended, stop_reason)
 
-    async def _finish(self, job: Job, result: Result) -> None:
+    async def _finish(self, job: Job, result: Result, *, collect: bool = True) -> None:
         if text := end_note(result, self.settings.defaults.timeout_of(job.recipe)):
             with JobLog(self.repository.logs, job, self.signals) as log:
                 log.note(text)
@@ -301,7 +301,7 @@ class Attempts:
             attempt=job.attempt,
             result=result,
             now=self.clock.now(),
-            collect=worth_collecting(job.recipe, result),
+            collect=collect and worth_collecting(job.recipe, result),
         ):
             _log.info("job %s: %s", job.id, result.reason)
             await self._tell_of_end(job)

@@ -1,7 +1,7 @@
 """Results in SQLite (see ``ResultStore`` for the contract)."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -41,13 +41,11 @@ class SQLiteResultStore:
         """Store what was collected of a job. False when its results are not pending."""
         if not await self._begin(job_id):
             return False
-        numbered = [
-            {"id": job_id, "number": number, **_case_columns(case)}
-            for number, case in enumerate(results.cases)
-        ]
-        for batch in _batches(numbered):
+        for first in range(0, len(results.cases), _BATCH):
+            batch = enumerate(results.cases[first : first + _BATCH], first)
+            rows = [{"id": job_id, "number": number, **_columns_of(case)} for number, case in batch]
             async with self._database.transaction() as transaction:
-                await transaction.execute_many(sql.ADD_CASE, batch)
+                await transaction.execute_many(sql.ADD_CASE, rows)
         async with self._database.transaction() as transaction:
             rows = [{"id": job_id, **_artifact_columns(each)} for each in results.artifacts]
             await transaction.execute_many(sql.ADD_ARTIFACT, rows)
@@ -144,12 +142,7 @@ async def _settle(
     return bool(await transaction.execute(sql.SETTLE, values))
 
 
-def _batches(rows: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:
-    for start in range(0, len(rows), _BATCH):
-        yield rows[start : start + _BATCH]
-
-
-def _case_columns(case: Case) -> dict[str, Any]:
+def _columns_of(case: Case) -> dict[str, Any]:
     return {
         "node_id": _storable(case.node_id),
         "classname": _storable(case.classname),

@@ -54,5 +54,10 @@ def _follow(invocation: Invocation, job: str, watch: Watch, *, from_beginning: b
         complete = watch.show(server.follow(job_id, from_beginning=from_beginning))
         ended = server.job(job_id)
     step = next_step(complete, job_id, invocation.again)
-    watch.conclude(complete, seconds_of(ended), step)
+    counts = ""
+    if ended.get("tests"):
+        from ci_client.table import counts_of
+
+        counts = counts_of(ended)
+    watch.conclude(complete, seconds_of(ended), step, counts)
     return complete

@@ -36,7 +36,8 @@ def _walk(top: Path) -> Iterator[Path]:
         return
     for parent, folders, files in os.walk(top):
         folders.sort()
-        for name in sorted(files):
+        links = [name for name in folders if Path(parent, name).is_symlink()]
+        for name in sorted([*files, *links]):
             yield Path(parent, name)
 
 
@@ -52,13 +53,19 @@ def _produced(found: Path, path: str, status: os.stat_result) -> ProducedFile:
         size=status.st_size if kind is ProducedKind.FILE else 0,
         modified=max(0, int(status.st_mtime)),
         executable=bool(status.st_mode & 0o100),
-        content=_content(found, status.st_size),
+        content=_content(found, status.st_size if kind is ProducedKind.FILE else 0),
     )
 
 
 def _content(found: Path, left: int) -> Iterator[bytes]:
+    if not left:
+        return
     # Not to hang on a pipe that took the file's place meanwhile.
-    fd = os.open(found, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        fd = os.open(found, flags)
+    except OSError:
+        return  # a process that has outlived its job took it away
     with os.fdopen(fd, "rb", buffering=0) as file:
         while left > 0 and (data := file.read(min(left, _PIECE))):
             left -= len(data)

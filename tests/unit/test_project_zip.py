@@ -101,7 +101,8 @@ def test_says_what_the_zip_holds():
 
     summary = check(data)
 
-    assert summary == ZipSummary(files=3, unpacked_bytes=13, names=("src/b.py", "a", "c"))
+    tree = summary.tree_sha256
+    assert summary == ZipSummary(3, 13, ("src/b.py", "a", "c"), tree_sha256=tree)
 
 
 def test_takes_a_path_and_an_open_file_which_stays_open(tmp_path):

@@ -107,4 +107,13 @@ def test_every_option_and_no_other_is_known_to_both(name: str) -> None:
     parameters = as_click(LINES[name]).params
     known = [each for each in parameters if isinstance(each, click.Option)]
     options = {name for each in known for name in each.opts}
-    assert options == {flag.name for flag in LINES[name].flags}
+    valued = {name for option in LINES[name].options for name in option.names}
+    assert options == {flag.name for flag in LINES[name].flags} | valued
+
+
+def test_a_line_with_a_value_is_left_to_click_and_one_without_gets_none(tmp_path) -> None:
+    line = LINES["submit"]
+    assert line.read(["-o", "out/**", str(tmp_path)]) is None
+    plain = line.read([str(tmp_path)])
+    assert plain is not None
+    assert plain["artifacts"] == ()

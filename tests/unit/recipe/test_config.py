@@ -17,6 +17,8 @@ memory = "2g"
 cpus = 0.5
 network = "none"
 artifacts = ["htmlcov/**", "report.xml"]
+reports = ["build/*.xml"]
+coverage = ["cov.xml"]
 """
 
 
@@ -32,6 +34,7 @@ def test_every_key_is_taken_as_it_is_said():
     assert recipe.memory == 2 * 1024**3
     assert (recipe.cpus, recipe.network) == (0.5, "none")
     assert recipe.artifacts == ("htmlcov/**", "report.xml")
+    assert (recipe.reports, recipe.coverage) == (("build/*.xml",), ("cov.xml",))
     assert set(CONFIGURATION_KEYS) == {
         line.split(" =")[0] for line in EVERYTHING.split("\n") if line
     }

@@ -1,4 +1,4 @@
-"""Collecting what a job left, on an engine in memory: limits, faults, and what comes after a crash."""
+"""Collecting what a job left, on an engine in memory: limits, faults, and after a crash."""
 
 import json
 from dataclasses import replace
