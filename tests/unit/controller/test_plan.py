@@ -358,7 +358,9 @@ def test_capacity_is_never_exceeded(snapshot):
     claims = [action for action in plan(snapshot) if isinstance(action, Claim)]
     if claims:
         assert len(claims) + len(snapshot.running) <= snapshot.capacity
-    wanted = [job.id for job in snapshot.startable]
+    # What an earlier attempt left keeps its job from beginning again, but not the next ones.
+    left_over = {each.job_id for each in snapshot.containers or () if each.attempt is not None}
+    wanted = [job.id for job in snapshot.startable if job.id not in left_over]
     assert [claim.job_id for claim in claims] == wanted[: len(claims)]
 
 
