@@ -35,12 +35,14 @@ def _end(source: JobStatus, change: Change) -> str:
     return _move(
         source,
         change,
-        "reason = :reason, exit_code = :exit_code, detail = :detail,"
+        # What a stop was asked for with stays, where nothing better is known.
+        "reason = :reason, exit_code = :exit_code, stashed = :stashed,"
+        " detail = CASE WHEN stop_reason IS NULL THEN :detail ELSE coalesce(:detail, detail) END,"
         " ended_wall = :ended_wall, ended_uptime = :ended_uptime, ended_boot = :ended_boot",
     )
 
 
-CLAIM = (
+TAKE = (
     _move(
         JobStatus.QUEUED,
         Change.CLAIM,
@@ -50,6 +52,7 @@ CLAIM = (
     )
     + _OF_ATTEMPT
 )
+CLAIM = TAKE + " AND group_waits = 0"
 END = {
     change: _end(JobStatus.RUNNING, change) + _OF_ATTEMPT
     for change in (Change.FINISH, Change.CANCEL)
@@ -66,7 +69,12 @@ REQUEUE = (
     + " AND stop_reason IS NULL"
 )
 CANCEL_QUEUED = _end(JobStatus.QUEUED, Change.CANCEL)
-ASK_TO_STOP = _note("stop_reason = coalesce(stop_reason, :reason)")
+EXPIRE = CANCEL_QUEUED + " AND attempt = 0"
+# The detail of an attempt before this one is not that of the stop.
+ASK_TO_STOP = _note(
+    "stop_reason = coalesce(stop_reason, :reason),"
+    " detail = CASE WHEN stop_reason IS NULL THEN :detail ELSE detail END"
+)
 _LOG_BEGINS = "log_base = :log_base, log_settled = coalesce(:log_settled, :log_base)"
 RECORD_PREPARING = _note(f"preparing = :key, {_LOG_BEGINS}") + _OF_ATTEMPT
 RECORD_CONTAINER = _note(f"container = :container, {_LOG_BEGINS}") + _OF_ATTEMPT
@@ -80,15 +88,39 @@ BY_PREFIX = f"SELECT {COLUMNS} FROM jobs WHERE id >= ? AND id < ? ORDER BY id LI
 BY_KEY = f"SELECT fingerprint, {COLUMNS} FROM jobs WHERE idempotency_key = ?"
 RECENT = f"SELECT {COLUMNS} FROM jobs WHERE seq < ? ORDER BY seq DESC LIMIT ?"
 ALL_RUNNING = f"SELECT {COLUMNS} FROM jobs WHERE {_RUNNING} ORDER BY seq"
+QUEUE_ORDER = "rank, seq"
+"""In which order queued jobs start; see ``QueueRules``."""
+
 STARTABLE = (
-    f"SELECT {COLUMNS} FROM jobs WHERE {_QUEUED}"
+    f"SELECT {COLUMNS} FROM jobs WHERE {_QUEUED} AND group_waits = 0"
     " AND (hold_until IS NULL OR hold_until <= :now OR hold_until > :latest_hold)"
-    " ORDER BY priority DESC, seq LIMIT :limit"
+    f" ORDER BY {QUEUE_ORDER} LIMIT :limit"
+)
+OVERDUE = (
+    f"SELECT {COLUMNS} FROM jobs WHERE {_QUEUED} AND attempt = 0 AND queue_deadline <= :wall"
+    " AND NOT (created_boot IS :boot AND created_uptime + queue_timeout > :uptime)"
+    " ORDER BY queue_deadline LIMIT :limit"
+)
+LATEST_QUEUED = (
+    "SELECT arrived, created_wall, created_uptime, created_boot FROM jobs"
+    f" WHERE {_QUEUED} ORDER BY seq DESC LIMIT 1"
+)
+OWN_BASES = (
+    "SELECT base FROM (SELECT"
+    " (SELECT base FROM jobs WHERE submitter = :submitter AND reason IS NULL"
+    " AND priority = each.value ORDER BY base DESC LIMIT 1) AS base"
+    " FROM json_each(:priorities) AS each) WHERE base IS NOT NULL"
+)
+"""The latest of a submitter's unfinished jobs of each priority."""
+
+UNFINISHED_OF_GROUP = (
+    "SELECT id FROM jobs WHERE project = :project AND concurrency_group = :name"
+    " AND concurrency_group <> '' AND reason IS NULL"
 )
 POSITION = (
     "SELECT"
-    f" (SELECT count(*) FROM jobs WHERE {_QUEUED} AND priority > mine.priority)"
-    f" + (SELECT count(*) FROM jobs WHERE {_QUEUED} AND priority = mine.priority"
+    f" (SELECT count(*) FROM jobs WHERE {_QUEUED} AND rank < mine.rank)"
+    f" + (SELECT count(*) FROM jobs WHERE {_QUEUED} AND rank = mine.rank"
     " AND seq <= mine.seq)"
     f" FROM jobs AS mine WHERE mine.id = ? AND mine.{_QUEUED}"
 )
@@ -101,6 +133,20 @@ OLDEST_ENDED = (
     f"SELECT {COLUMNS} FROM jobs WHERE ended_wall < :wall"
     " AND NOT (ended_boot IS :boot AND ended_uptime >= :uptime)"
     " ORDER BY ended_wall LIMIT :limit"
+)
+OLDEST_STASHED = OLDEST_ENDED.replace(
+    "WHERE ended_wall <", "WHERE ended_wall IS NOT NULL AND stashed = 1 AND ended_wall <"
+)
+STASHED_BYTES = (
+    "SELECT coalesce(sum(zip_size), 0) FROM jobs WHERE ended_wall IS NOT NULL AND stashed = 1"
+)
+RELEASE = (
+    "UPDATE jobs SET stashed = 0 WHERE ended_wall IS NOT NULL AND stashed = 1"
+    " AND id IN (SELECT value FROM json_each(?))"
+)
+PACKS_OF = (
+    "SELECT (SELECT json_group_array(pack) FROM job_packs WHERE job = jobs.seq)"
+    " FROM jobs WHERE id = ? AND stashed = 1"
 )
 FORGET = "DELETE FROM jobs WHERE ended_wall IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
 NEWEST_RESTORE = "SELECT token FROM restores ORDER BY rowid DESC LIMIT 1"
