@@ -6,10 +6,12 @@
     ├── InvalidRequest            the caller's input is wrong; nothing was kept
     │   ├── InvalidArchive        the zip is refused; the text says which rule
     │   ├── InvalidRecipe         [tool.ci], ci.toml or a submitted command is wrong
+    │   ├── InvalidOption         an option of a submission is wrong, or over the server's cap
     │   └── RangeNotSatisfiable   a Range header past the end of a log
     ├── UploadTooLarge            more bytes than the server takes
     ├── UploadAborted             the client went away in mid-upload
     ├── JobNotFound
+    ├── ProjectGone               the project of a job that is to be retried is not kept any more
     ├── AmbiguousJob              a prefix that fits more than one job
     ├── IdempotencyConflict       one key, two different submissions
     ├── BlobsMissing              a manifest names files that the server does not have
@@ -71,6 +73,12 @@ class InvalidRecipe(InvalidRequest):
     code = "invalid_recipe"
 
 
+class InvalidOption(InvalidRequest):
+    """An option of the job is not valid."""
+
+    code = "invalid_option"
+
+
 class RangeNotSatisfiable(InvalidRequest):
     """The requested range lies outside the log."""
 
@@ -93,6 +101,12 @@ class JobNotFound(CIError):
     """There is no such job."""
 
     code = "job_not_found"
+
+
+class ProjectGone(CIError):
+    """The job's project is not kept any more."""
+
+    code = "project_gone"
 
 
 class AmbiguousJob(CIError):

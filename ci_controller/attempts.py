@@ -27,7 +27,7 @@ from ci_common.errors import (
 from ci_common.executor import Executor, OutputPump
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import EndReason, Job, Result
-from ci_common.signals import Signals, job_topic
+from ci_common.signals import QUEUE, Signals, job_topic
 from ci_controller.arrivals import Arrivals
 from ci_controller.container_life import AttemptFault, AttemptLost, ContainerLife
 from ci_controller.job_log import JobLog
@@ -36,7 +36,7 @@ from ci_controller.preparing import Place, Preparer
 from ci_controller.settings import ControllerSettings
 from ci_controller.snapshots import Snapshots
 from ci_controller.starts import CalledOff, Starts
-from ci_controller.verdict import end_note, judge
+from ci_controller.verdict import end_note, judge, queue_note
 from ci_controller.workspace import ProjectTar
 
 _log = logging.getLogger(__name__)
@@ -81,6 +81,19 @@ class Attempts:
     async def vanish(self, job: Job) -> None:
         """Deal with a job whose container is no longer there."""
         await self._conclude(job, AttemptFault("the container vanished"))
+
+    async def expire(self, job: Job) -> None:
+        """End a job that has waited too long for its first attempt."""
+        row = await self.repository.expire(
+            job.id, detail=queue_note(job), now=self.clock.now()
+        )
+        if row is None:
+            return
+        _log.info("job %s: %s", job.id, row.reason)
+        self.signals.notify(job_topic(job.id))
+        self.signals.notify(QUEUE)
+        if not row.stashed:
+            await asyncio.to_thread(self.repository.stash.remove, job.zip_path)
 
     async def stop(self, job: Job, reason: EndReason) -> None:
         """Stop a running attempt; whoever stays with it writes the result.
@@ -304,7 +317,7 @@ class Attempts:
             _log.warning("job %s: container not removed yet: %s", job.id, error.detail)
         self.snapshots.job_ended()
         row = await self.repository.get(job.id)
-        if row.status.ended:
+        if not row.stashed:
             await asyncio.to_thread(self.repository.stash.remove, job.zip_path)
 
 

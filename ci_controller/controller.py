@@ -19,11 +19,12 @@ from ci_controller.attempts import Attempts
 from ci_controller.container_life import ContainerLife
 from ci_controller.housekeeping import Housekeeper
 from ci_controller.lock import ControllerLock
-from ci_controller.observe import Observation, Work, observe
+from ci_controller.observe import MOST_OVERDUE, Observation, Work, observe
 from ci_controller.plan import (
     Action,
     Adopt,
     Claim,
+    Expire,
     FillStandby,
     RemoveContainer,
     Snapshot,
@@ -159,7 +160,8 @@ class JobController:
         """Look, plan and act once; return the plan. What was begun goes on in tasks."""
         observation = await self._look()
         actions = plan(observation.snapshot)
-        jobs = {job.id: job for job in observation.snapshot.running}
+        found = (*observation.snapshot.running, *observation.snapshot.overdue)
+        jobs = {job.id: job for job in found}
         for action in actions:
             await self._act(action, jobs)
         return actions
@@ -210,7 +212,9 @@ class JobController:
         try:
             await self._executor.open()
         except EngineError as error:
-            snapshot = Snapshot(now=self._clock.now())
+            now = self._clock.now()
+            overdue = await self._repository.overdue(limit=MOST_OVERDUE, now=now)
+            snapshot = Snapshot(now=now, overdue=tuple(overdue))
             observation = Observation(snapshot, error.detail)
         else:
             observation = await observe(
@@ -237,6 +241,8 @@ class JobController:
         match action:
             case Claim():
                 await self._claim(action)
+            case Expire(job_id=job_id):
+                await self._attempts.expire(jobs[job_id])
             case Start(job_id=job_id):
                 self._work_on(job_id, self._attempts.start(jobs[job_id], discard=True))
             case Adopt(job_id=job_id):

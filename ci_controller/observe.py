@@ -12,6 +12,10 @@ from ci_controller.plan import Snapshot
 from ci_controller.settings import ControllerSettings
 
 
+MOST_OVERDUE = 100
+"""Jobs that end at one look for having waited too long; more of them end at the next."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What this process has in hand: ids of jobs that tasks work at, and that are being stopped.
@@ -51,15 +55,19 @@ async def observe(
     running = await repository.running()
     free = max(0, settings.max_running - len(running))
     now = clock.now()
+    overdue = await repository.overdue(limit=MOST_OVERDUE, now=now)
     others = await _owners(repository, containers, running)
     startable: Sequence[Job] = ()
     if free and containers is not None:
-        # Those with a container left over must not start, nor keep others from it.
-        startable = await repository.startable(limit=free + len(others), now=now.wall)
+        # Those with a container left over, and those to be ended, must not start, nor keep
+        # others from it.
+        limit = free + len(others) + len(overdue)
+        startable = await repository.startable(limit=limit, now=now.wall)
     snapshot = Snapshot(
         now=now,
         running=tuple(running),
         startable=tuple(startable),
+        overdue=tuple(overdue),
         others={job.id: job for job in others},
         containers=containers,
         busy=work.busy,

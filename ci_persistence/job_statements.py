@@ -106,12 +106,10 @@ LATEST_QUEUED = (
     f" WHERE {_QUEUED} ORDER BY seq DESC LIMIT 1"
 )
 OWN_BASES = (
-    "SELECT base FROM (SELECT"
-    " (SELECT base FROM jobs WHERE submitter = :submitter AND reason IS NULL"
-    " AND priority = each.value ORDER BY base DESC LIMIT 1) AS base"
-    " FROM json_each(:priorities) AS each) WHERE base IS NOT NULL"
+    "SELECT (SELECT base FROM jobs WHERE submitter = :submitter AND reason IS NULL"
+    " AND priority = json_each.value ORDER BY base DESC LIMIT 1) FROM json_each(:priorities)"
 )
-"""The latest of a submitter's unfinished jobs of each priority."""
+"""The latest of a submitter's unfinished jobs of each priority, None where there is none."""
 
 UNFINISHED_OF_GROUP = (
     "SELECT id FROM jobs WHERE project = :project AND concurrency_group = :name"

@@ -322,7 +322,7 @@ class SQLiteJobRepository:
             priority=new.priority,
             created=new.created,
             latest=None if row is None else Latest(row["arrived"], _created(row)),
-            own=[base for (base,) in bases],
+            own=[base for (base,) in bases if base is not None],
         )
 
     def _end_columns(self, result: Result, now: Moment) -> Mapping[str, Any]:

@@ -37,6 +37,6 @@ class JobControl:
             )
         self.signals.notify(job_topic(job.id))
         self.signals.notify(QUEUE)
-        if job.status is JobStatus.CANCELLED:
+        if not job.stashed:
             await asyncio.to_thread(self.repository.stash.remove, job.zip_path)
         return job

@@ -10,6 +10,7 @@ from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
 from ci_common.signals import Signals
 from ci_server.control import JobControl
+from ci_server.retries import Retries
 from ci_server.settings import Settings
 from ci_server.shutdown import Shutdown
 from ci_server.submissions import Submissions
@@ -38,6 +39,7 @@ class Parts:
     signals: Signals
     shutdown: Shutdown
     submissions: Submissions
+    retries: Retries
     control: JobControl
     executor: Executor
     executor_name: str

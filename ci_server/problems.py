@@ -21,10 +21,12 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         errors.InvalidRequest.code: HTTPStatus.BAD_REQUEST,
         errors.InvalidArchive.code: HTTPStatus.BAD_REQUEST,
         errors.InvalidRecipe.code: HTTPStatus.BAD_REQUEST,
+        errors.InvalidOption.code: HTTPStatus.BAD_REQUEST,
         errors.RangeNotSatisfiable.code: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
         errors.UploadTooLarge.code: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         errors.UploadAborted.code: HTTPStatus.BAD_REQUEST,
         errors.JobNotFound.code: HTTPStatus.NOT_FOUND,
+        errors.ProjectGone.code: HTTPStatus.GONE,
         errors.AmbiguousJob.code: HTTPStatus.CONFLICT,
         # The draft of the Idempotency-Key header asks for 422 when the content differs.
         errors.IdempotencyConflict.code: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -3,6 +3,7 @@
 from ci_common.api.cache import CacheEntry
 from ci_common.api.jobs import JobAccepted, JobView, job_view
 from ci_common.api.problems import PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_PREFIX, Problem
+from ci_common.api.retries import RetryRequest
 
 __all__ = [
     "PROBLEM_MEDIA_TYPE",
@@ -11,5 +12,6 @@ __all__ = [
     "JobAccepted",
     "JobView",
     "Problem",
+    "RetryRequest",
     "job_view",
 ]

@@ -6,6 +6,7 @@ from ci_server.routes.cache import list_cache, prune_cache
 from ci_server.routes.health import get_health, get_readiness, get_version
 from ci_server.routes.jobs import cancel_job, get_job, list_jobs
 from ci_server.routes.logs import get_log, head_log
+from ci_server.routes.retries import retry_job
 from ci_server.routes.streams import stream_job
 from ci_server.routes.submissions import submit, submit_async, submit_stream
 
@@ -27,7 +28,7 @@ HANDLERS = (
     get_version,
 )
 
-MANAGEMENT = (cancel_job,)
+MANAGEMENT = (cancel_job, retry_job)
 """Newer than the first version's routes, which clients without a prefix know."""
 
 

@@ -114,6 +114,7 @@ class Server:
             max_upload_bytes=1_000_000,
             max_attempts=3,
             idle_timeout=60.0,
+            executor=SimulatedExecutor(around.engine, process),
             trees=Trees(self.repository, around.clock, limits),
         )
 

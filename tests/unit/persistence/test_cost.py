@@ -22,7 +22,8 @@ MANY = 100_000
 
 
 async def add(repository: JobRepository) -> Job:
-    job, _ = await repository.add(new_job(idempotency_key=str(uuid.uuid4())))
+    key = str(uuid.uuid4())
+    job, _ = await repository.add(new_job(idempotency_key=key, group=key, queue_timeout=60.0))
     return job
 
 
@@ -47,6 +48,8 @@ OPERATIONS: dict[str, Operation] = {
         limit=20, before=busy.seq // 2
     ),
     "startable": lambda repository, _, __: repository.startable(limit=5, now=NOW.wall),
+    "overdue": lambda repository, _, __: repository.overdue(limit=5, now=NOW),
+    "expire": lambda repository, waiting, _: repository.expire(waiting.id, detail="", now=NOW),
     "running": lambda repository, _, __: repository.running(),
     "queue_position": lambda repository, waiting, _: repository.queue_position(waiting.id),
     "count": lambda repository, _, __: repository.count(),
@@ -65,6 +68,9 @@ OPERATIONS: dict[str, Operation] = {
         busy.id, attempt=1, result=Result(reason=EndReason.PASSED, exit_code=0), now=NOW
     ),
     "oldest_ended": lambda repository, _, __: repository.oldest_ended(limit=10, before=NOW),
+    "oldest_stashed": lambda repository, _, __: repository.oldest_stashed(limit=10, before=NOW),
+    "release": lambda repository, waiting, busy: repository.release([waiting.id, busy.id]),
+    "packs_of": lambda repository, waiting, _: repository.packs_of(waiting.id),
     "forget": lambda repository, waiting, busy: repository.forget([waiting.id, busy.id]),
 }
 
@@ -103,7 +109,7 @@ def is_flat(step: str) -> bool:
     if step.startswith("SEARCH"):
         return True
     # These indexes hold jobs that have not ended, and nothing else.
-    partial = ("jobs_queued", "jobs_running")
+    partial = ("jobs_queued", "jobs_running", "jobs_startable", "jobs_waiting", "jobs_deadline")
     if step.startswith("SCAN"):
         return step.endswith(partial) or "json_each" in step or "CONSTANT ROW" in step
     return "TEMP B-TREE" not in step
