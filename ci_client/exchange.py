@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ci_client.address import Address
     from ci_client.answer import Answer
-    from ci_client.upload import Form
+    from ci_client.upload import Form, JSONBody
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 45.0
@@ -93,7 +93,7 @@ class Http:
         path: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: Form | None = None,
+        body: Form | JSONBody | None = None,
     ) -> Response:
         """Send a request and return the answer once its head is there.
 
@@ -143,7 +143,7 @@ def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def _exchange(sock: socket.socket, head: bytes, body: Form | None) -> Answer:
+def _exchange(sock: socket.socket, head: bytes, body: Form | JSONBody | None) -> Answer:
     refused = None
     sock.settimeout(WRITE_TIMEOUT)
     try:

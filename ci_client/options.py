@@ -37,6 +37,15 @@ def as_click(line: Line) -> click.Command:
         click.Option([flag.name, flag.parameter], is_flag=True, help=flag.text)
         for flag in line.flags
     ]
+    options += [
+        click.Option(
+            [each.name, each.parameter],
+            metavar=each.metavar,
+            help=each.text,
+            multiple=each.multiple,
+        )
+        for each in line.options
+    ]
     parameters = [_argument(line.place), *options]
     return kind(None, callback=call, params=parameters, help=line.run.__doc__)
 

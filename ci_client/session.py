@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import contextmanager
 
@@ -10,12 +11,12 @@ from ci_client.connection import ServerBusy, open_http, refuse_problems, unreach
 from ci_client.events import EventFeed, Position, wait_to_retry
 from ci_client.exchange import BrokenExchange
 from ci_client.patience import DEFAULT_BACKOFF, DEFAULT_TIMEOUT, Patience
-from ci_client.upload import FilesChanged, Form
+from ci_client.upload import FilesChanged, Form, JSONBody
 from ci_common.errors import CIError, ServerRefused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from typing import Any, Self
 
     from ci_client.events import Event
@@ -141,6 +142,41 @@ class Session:
         """
         with self._ask(self._managed(_path_of(reference)), method="DELETE") as response:
             return _object(response)
+
+    def retry(
+        self,
+        reference: str,
+        options: Sequence[tuple[str, str]] = (),
+        *,
+        failed_only: bool = False,
+    ) -> JobDict:
+        """Queue the project of an ended job again; return the new job, once it is durable.
+
+        ``options`` are form fields, as of a submission, that go over the job's own.
+
+        Raises:
+            InvalidTransition: it has not ended.
+            ProjectGone: its project is not kept any more.
+
+        """
+        body: JobDict = {"failed_only": failed_only}
+        for name, value in options:
+            if name == "label":
+                body.setdefault("label", []).append(value)
+            else:
+                body[name] = value
+        path = self._managed(f"{_path_of(reference)}/retry")
+        headers = {"Idempotency-Key": os.urandom(16).hex()}
+        patience = self._new_patience()
+        while True:
+            try:
+                with self._http.send(
+                    "POST", path, headers=headers, body=JSONBody(body)
+                ) as response:
+                    refuse_problems(response)
+                    return _object(response)
+            except (BrokenExchange, ServerBusy) as failure:
+                wait_to_retry(patience, self._http.base_url, failure)
 
     def jobs(self, limit: int = _PAGE) -> list[JobDict]:
         """Return at most ``limit`` jobs, the newest first."""

@@ -47,6 +47,11 @@ def job_lines(job: Mapping[str, Any]) -> list[str]:
         "state": state_of(job),
         "waits": job.get("waiting"),
         "project": job.get("project"),
+        "submitter": job.get("submitter"),
+        "labels": ", ".join(_label(*each) for each in (job.get("labels") or {}).items()),
+        "priority": job.get("priority") or None,
+        "group": job.get("group"),
+        "retry of": job.get("retry_of"),
         "command": job.get("command"),
         "image": job.get("image"),
         "submitted": time_of(job.get("created_at")),
@@ -60,6 +65,10 @@ def job_lines(job: Mapping[str, Any]) -> list[str]:
     shown = {name: printable(str(fact)) for name, fact in facts.items() if fact not in (None, "")}
     width = max(map(len, shown))
     return [f"{name.ljust(width)}  {fact}" for name, fact in shown.items()]
+
+
+def _label(name: str, value: str) -> str:
+    return f"{name}={value}" if value else name
 
 
 def _id_width(ids: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import IO, Self
 
     from ci_client.archive import GrowingZip
@@ -53,7 +53,7 @@ class Submission:
     ``archive`` is the project's zip; None leaves the file out of the form.
     ``command`` is what to run instead of what the server finds. ``key`` tells
     the server that repeated attempts are one. ``progress`` is told how much of
-    how much has been sent.
+    how much has been sent. ``options`` are further fields, about the job.
     """
 
     def __init__(
@@ -63,11 +63,14 @@ class Submission:
         command: tuple[str, ...] = (),
         progress: Callable[[int, int], None] = _ignore,
         key: str | None = None,
+        *,
+        options: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.content = _content(archive)
         self.project = project
         self.command = command
         self.progress = progress
+        self.options = options
         self.key = key or os.urandom(16).hex()
 
     def __enter__(self) -> Self:
@@ -82,13 +85,15 @@ class Submission:
         """What goes with the form beside what the form needs."""
         return {"Idempotency-Key": self.key}
 
-    def fields(self) -> dict[str, str | bytes]:
-        """Return the form fields that go before the file."""
-        fields: dict[str, str | bytes] = {"project": self.project} if self.project else {}
+    def fields(self) -> list[tuple[str, str | bytes]]:
+        """Return the form fields that go before the file, by name."""
+        fields: list[tuple[str, str | bytes]] = [*self.options]
+        if self.project:
+            fields.append(("project", self.project))
         if self.command:
             import json  # most have none, and it takes a while
 
-            fields["command"] = json.dumps(self.command)
+            fields.append(("command", json.dumps(self.command)))
         return fields
 
     def accepted(self) -> None:
@@ -118,7 +123,7 @@ class Form:
     def __init__(self, submission: Submission) -> None:
         boundary = os.urandom(16).hex()
         self._head = b"".join(
-            _part(boundary, name, "", content) for name, content in submission.fields().items()
+            _part(boundary, name, "", content) for name, content in submission.fields()
         )
         self._tail = f"--{boundary}--\r\n".encode()
         self._content = submission.content
@@ -159,6 +164,25 @@ class Form:
         # Only now has all of it gone out, also of what was not known to be the last piece.
         done = self._sent or len(self._head)
         self._progress(done, done)
+
+
+class JSONBody:
+    """A small body, sent whole."""
+
+    patience = 0.0
+
+    def __init__(self, content: object) -> None:
+        import json
+
+        self._content = json.dumps(content).encode()
+        self.headers = {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(self._content)),
+        }
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield it."""
+        yield self._content
 
 
 def _part(boundary: str, name: str, about: str, content: str | bytes) -> bytes:

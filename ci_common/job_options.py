@@ -60,7 +60,7 @@ class JobOptions:
         return replace(other, **{**self.given, "labels": labels})
 
 
-OPTIONS = tuple(each.name for each in fields(JobOptions) if each.name != "labels") + ("label",)
+OPTIONS = (*(each.name for each in fields(JobOptions) if each.name != "labels"), "label")
 """The names of options as they are sent: each once, but ``label``."""
 
 
@@ -110,6 +110,9 @@ class JobCaps:
                     hint=f"Ask for less: with the submission, or in the project's configuration;"
                     f" or have the server's {cap_setting(name)} raised.",
                 )
+
+
+NO_CAPS = JobCaps()
 
 
 def cap_setting(name: str) -> str:

@@ -137,9 +137,9 @@ class NewJob:
 
     ``submitter`` says who sent it, as the client puts it; ``labels`` are names
     with values, ``""`` for none. ``group`` is its concurrency group within its
-    project, ``""`` for none. ``queue_timeout``: seconds it may wait for its first claim. ``retry_of``:
-    the id of the job whose project it runs again. ``tree_sha256`` is equal for
-    two jobs whose files are equal, whichever way they came.
+    project, ``""`` for none. ``queue_timeout``: seconds it may wait for its first
+    claim. ``retry_of``: the id of the job whose project it runs again.
+    ``tree_sha256`` is equal for two jobs whose files are equal, whichever way they came.
     """
 
     id: str

@@ -84,9 +84,7 @@ class Attempts:
 
     async def expire(self, job: Job) -> None:
         """End a job that has waited too long for its first attempt."""
-        row = await self.repository.expire(
-            job.id, detail=queue_note(job), now=self.clock.now()
-        )
+        row = await self.repository.expire(job.id, detail=queue_note(job), now=self.clock.now())
         if row is None:
             return
         _log.info("job %s: %s", job.id, row.reason)

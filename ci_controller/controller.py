@@ -239,10 +239,8 @@ class JobController:
 
     async def _act(self, action: Action, jobs: dict[str, Job]) -> None:
         match action:
-            case Claim():
-                await self._claim(action)
-            case Expire(job_id=job_id):
-                await self._attempts.expire(jobs[job_id])
+            case Claim() | Expire():
+                await self._take_from_queue(action, jobs)
             case Start(job_id=job_id):
                 self._work_on(job_id, self._attempts.start(jobs[job_id], discard=True))
             case Adopt(job_id=job_id):
@@ -256,7 +254,10 @@ class JobController:
             case FillStandby(key=key):
                 self._standbys.fill(key)
 
-    async def _claim(self, action: Claim) -> None:
+    async def _take_from_queue(self, action: Claim | Expire, jobs: dict[str, Job]) -> None:
+        if isinstance(action, Expire):
+            await self._attempts.expire(jobs[action.job_id])
+            return
         # Here and not in the task: the next look must count the job as running.
         job = await self._repository.claim(
             action.job_id, attempt=action.attempt, now=self._clock.now()

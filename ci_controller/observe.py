@@ -11,7 +11,6 @@ from ci_common.jobs import Job
 from ci_controller.plan import Snapshot
 from ci_controller.settings import ControllerSettings
 
-
 MOST_OVERDUE = 100
 """Jobs that end at one look for having waited too long; more of them end at the next."""
 

@@ -22,8 +22,8 @@ _BATCH = 500
 async def sweep(repository: JobRepository, clock: Clock, *, grace: float) -> int:
     """Delete temporary files and stashes that nothing needs; return how many.
 
-    A stash is needed until its job has ended and its project is kept no longer. What no row knows may be on its
-    way: it goes when it is older than ``grace`` seconds.
+    A stash is needed until its job has ended and its project is kept no longer.
+    What no row knows may be on its way: it goes when it is older than ``grace`` seconds.
     """
     now = clock.now().wall
     before = now - timedelta(seconds=grace)

@@ -14,8 +14,8 @@ from ci_common.recipe import Recipe
 COLUMNS = (
     "id, seq, status, recipe, created_wall, zip_path, zip_size, zip_sha256, project, priority,"
     " submitter, labels, concurrency_group, group_policy, queue_timeout, retry_of, tree_sha256,"
-    " image_id, stashed, attempt, faults, max_attempts, preparing, container, log_base, log_settled,"
-    " fed, started_wall, started_uptime, started_boot, ended_wall, hold_until,"
+    " image_id, stashed, attempt, faults, max_attempts, preparing, container, log_base,"
+    " log_settled, fed, started_wall, started_uptime, started_boot, ended_wall, hold_until,"
     " stop_reason, reason, exit_code, detail"
 )
 """What ``job_from_row`` needs. Named one by one: a later migration may add columns."""

@@ -61,7 +61,7 @@ class SQLiteJobRepository:
     snapshots: SnapshotStore
     space: Space
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what is kept where, and how much of it
         self,
         path: str | os.PathLike[str],
         *,

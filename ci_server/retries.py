@@ -40,7 +40,7 @@ class Retries:
     async def retry(
         self, reference: str, options: JobOptions, *, failed_only: bool, key: str | None
     ) -> Job:
-        """Queue a job's project again, with ``options`` on top of the job's own; return the new job.
+        """Queue a job's project again, with ``options`` over the job's own; return the new job.
 
         With an idempotency key seen before, the first one is returned.
 
@@ -68,7 +68,9 @@ class Retries:
             recipe = await self._failed_only(job, recipe)
         own = options.over(_options_of(job))
         await self.submissions.check(recipe, own)
-        return await self._store(job, recipe, own, packs, key, _fingerprint(job, options, failed_only))
+        return await self._store(
+            job, recipe, own, packs, key, _fingerprint(job, options, failed_only)
+        )
 
     async def _store(
         self,

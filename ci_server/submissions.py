@@ -20,7 +20,7 @@ from ci_common.errors import (
     StorageBusy,
     StorageFull,
 )
-from ci_common.job_options import JobCaps, JobOptions
+from ci_common.job_options import NO_CAPS, JobCaps, JobOptions
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import GroupPolicy, Job, NewJob
 from ci_common.project_zip import ZipLimits, check_zip
@@ -69,7 +69,7 @@ class Submissions:
     max_attempts: int
     idle_timeout: float
     executor: DiskLimits
-    caps: JobCaps = JobCaps()
+    caps: JobCaps = NO_CAPS
     trees: Trees | None = None
 
     async def accept(self, request: Request[Any, Any, Any]) -> Job:
@@ -126,7 +126,11 @@ class Submissions:
         for _ in range(_LOOKS):
             with suppress(PacksGone):
                 stashed = await trees.build(
-                    scope, manifest, job_id, asked.command, lambda recipe: self._settle(recipe, asked)
+                    scope,
+                    manifest,
+                    job_id,
+                    asked.command,
+                    lambda recipe: self._settle(recipe, asked),
                 )
                 try:
                     return await self.store(self._new_job(job_id, stashed, asked))
@@ -165,7 +169,7 @@ class Submissions:
             if not await self.executor.limits_disk():
                 raise InvalidOption(
                     "disk: what jobs run on here cannot limit it",
-                    hint="Leave it out. Docker can with btrfs, zfs, or overlay2 on XFS with pquota.",
+                    hint="Leave it out. Docker can on btrfs, zfs, and XFS with pquota.",
                 )
 
     def require_room(self, wanted: int = 0) -> None:

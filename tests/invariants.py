@@ -121,17 +121,18 @@ def leftovers(database: Path, data_dir: Path) -> list[str]:
     """
     with _open(database) as connection:
         jobs = dict(connection.execute("SELECT id, reason IS NULL FROM jobs"))
+        kept = {row[0] for row in connection.execute("SELECT id FROM jobs WHERE stashed")}
         packs = {pack_name(row[0]) for row in connection.execute("SELECT id FROM packs")}
     unfinished = {job for job, waiting in jobs.items() if waiting}
     stashed = {path.stem for path in _files(data_dir / "stash")}
-    kept = {path.name for path in _files(data_dir / "packs")}
+    packed = {path.name for path in _files(data_dir / "packs")}
     logs = {path.stem for path in _files(data_dir / "logs")}
     return [
         *(f"temporary file {path.name}" for path in _files(data_dir / "tmp")),
-        *(f"stash of {job}, which is not to run" for job in stashed - unfinished),
+        *(f"stash of {job}, which nothing needs" for job in stashed - kept),
         *(f"no stash of {job}, which is to run" for job in unfinished - stashed),
-        *(f"pack {pack} without a row" for pack in kept - packs),
-        *(f"row without its pack {pack}" for pack in packs - kept),
+        *(f"pack {pack} without a row" for pack in packed - packs),
+        *(f"row without its pack {pack}" for pack in packs - packed),
         *(f"log of {job}, which there is not" for job in logs - jobs.keys()),
     ]
 

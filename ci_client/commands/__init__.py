@@ -13,6 +13,7 @@ COMMANDS = {
     "status": "Show one job.",
     "list": "Show the latest jobs.",
     "cancel": "Stop a job.",
+    "retry": "Run a job again, or only its tests that failed.",
     "run": "Run a project without a server: one job, and all is gone.",
     "serve": "Start a server.",
     "cache": "Show what the server keeps between jobs, or have it give that up.",

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from ci_client.interrupts import letting_go
-from ci_client.lines import DIRECTORY, JSON, PASSTHROUGH, SELECTION, Flag, Line
+from ci_client.lines import (
+    DIRECTORY,
+    JOB_OPTIONS,
+    JSON,
+    PASSTHROUGH,
+    SELECTION,
+    Flag,
+    Line,
+    fields_in,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +23,7 @@ if TYPE_CHECKING:
     from ci_client.watch import Watch
 
 
-def submit(
+def submit(  # noqa: PLR0913 -- one for each option
     invocation: Invocation,
     /,
     directory: str,
@@ -24,7 +33,9 @@ def submit(
     as_json: bool,
     dry_run: bool,
     passthrough_exit: bool,
-    **selected: bool,
+    include_ignored: bool,
+    with_git: bool,
+    **options: object,
 ) -> int:
     """Send the project in DIR (here, if not given) and watch its tests run.
 
@@ -38,12 +49,15 @@ def submit(
     The job's output goes to stdout, everything else to stderr.
     """
     from ci_client.files import SelectOptions, summary
+    from ci_client.job_options import with_defaults
     from ci_client.sending import choose
     from ci_client.watch import Watch
 
     invocation = invocation.inside(directory)
     terminal = invocation.terminal
-    project = choose(terminal, directory, SelectOptions(**selected), command)
+    selected = SelectOptions(include_ignored=include_ignored, with_git=with_git)
+    fields = with_defaults(fields_in(options), directory, invocation.environ)
+    project = choose(terminal, directory, selected, command, fields)
     if dry_run:
         return _list(invocation, project.selection, as_json=as_json)
     sent = summary(project.selection)
@@ -63,6 +77,7 @@ command = Line(
     Flag("--dry-run", "dry_run", "List what would be sent, and send nothing."),
     *SELECTION,
     PASSTHROUGH,
+    *JOB_OPTIONS,
     takes_command=True,
 )
 
@@ -86,11 +101,12 @@ def _send(
             return complete
         job_id = server.submit(submission)
         watch.begin(job_id)
-        invocation.terminal.data(_answer(job_id, as_json=watch.as_json))
+        invocation.terminal.data(answer(job_id, as_json=watch.as_json))
         return None
 
 
-def _answer(job_id: str, *, as_json: bool) -> str:
+def answer(job_id: str, *, as_json: bool) -> str:
+    """Return what goes to stdout when nobody watches."""
     if not as_json:
         return f"{job_id}\n"
     import json

@@ -18,11 +18,11 @@ class RetryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     failed_only: bool = False
     submitter: str | None = None
     label: Sequence[str] = ()
-    priority: int | None = None
+    priority: Quantity | None = None
     timeout: Quantity | None = None
     memory: Quantity | None = None
     cpus: Quantity | None = None
-    pids: int | None = None
+    pids: Quantity | None = None
     disk: Quantity | None = None
     queue_timeout: Quantity | None = None
     group: str | None = None

@@ -13,10 +13,11 @@ _SHELL = set(";&|<>$`(){}*?~!\n")
 """What a command may hold that is more to a shell than a word."""
 
 _TAKE_A_VALUE = frozenset(
-    "-c --config-file --rootdir --confcutdir --basetemp --ignore --ignore-glob --deselect -k -m"
-    " -n -o --override-ini -p -W --cov --cov-config --cov-report --junitxml --junit-xml"
-    " --log-file --durations --maxfail --timeout --dist --splits --group".split()
-)
+    {"-c", "--config-file", "--rootdir", "--confcutdir", "--basetemp", "--ignore", "--deselect",
+     "--ignore-glob", "-k", "-m", "-n", "-o", "--override-ini", "-p", "-W", "--cov", "--cov-config",
+     "--cov-report", "--junitxml", "--junit-xml", "--log-file", "--durations", "--maxfail",
+     "--timeout", "--dist", "--splits", "--group"}
+)  # fmt: skip
 """Options of pytest and its usual plugins whose value may be the next word, and name a file."""
 
 

@@ -27,8 +27,16 @@ def ended(server, content: bytes = PROJECT, **data) -> str:
 
 
 def test_a_job_is_run_again_as_it_was(server):
-    said = {"submitter": "ann", "priority": "3", "label": ["a", "b=c"], "memory": "64m",
-            "project": "p", "group": "g", "group_policy": "queue", "queue_timeout": "1h"}  # fmt: skip
+    said = {
+        "submitter": "ann",
+        "priority": "3",
+        "label": ["a", "b=c"],
+        "memory": "64m",
+        "project": "p",
+        "group": "g",
+        "group_policy": "queue",
+        "queue_timeout": "1h",
+    }
     first = ended(server, **said)
     answer = retry(server, first)
     assert answer.status_code == 201, answer.text

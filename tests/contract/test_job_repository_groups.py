@@ -46,9 +46,7 @@ async def test_a_detail_of_an_earlier_attempt_is_not_that_of_a_cancel(repository
     await repository.requeue(job.id, attempt=1, charged=True, detail="engine gone")
     await repository.claim(job.id, attempt=1, now=NOW)
     await repository.cancel(job.id, now=NOW)
-    await repository.finish(
-        job.id, attempt=2, result=Result(reason=EndReason.CANCELLED), now=NOW
-    )
+    await repository.finish(job.id, attempt=2, result=Result(reason=EndReason.CANCELLED), now=NOW)
     assert (await repository.get(job.id)).detail is None
 
 

@@ -334,9 +334,7 @@ class InMemoryJobRepository:
             if job.submitter == new.submitter and job.priority >= new.priority
         ]
         latest = Latest(self._turns[last.id].arrived, self._created[last.id]) if last else None
-        return self._rules.turn(
-            priority=new.priority, created=new.created, latest=latest, own=own
-        )
+        return self._rules.turn(priority=new.priority, created=new.created, latest=latest, own=own)
 
     def _waits_for_group(self, job: Job) -> bool:
         if not job.group or job.group_policy is not GroupPolicy.QUEUE:

@@ -30,6 +30,8 @@ USUAL = [
     "submit --async --async",
     "run",
     "run demo --json -- true",
+    "retry last",
+    "retry 550e --failed --async --json --passthrough-exit",
     "wait last",
     "wait 550e --all --json --passthrough-exit",
 ]
@@ -43,6 +45,9 @@ UNUSUAL = [
     "submit afile",
     "submit demo demo",
     "submit -",
+    "submit --label nightly --priority 3",
+    "submit --label=nightly demo",
+    "retry",
     "wait",
     "wait a b",
     "wait last -- true",
@@ -107,4 +112,4 @@ def test_every_option_and_no_other_is_known_to_both(name: str) -> None:
     parameters = as_click(LINES[name]).params
     known = [each for each in parameters if isinstance(each, click.Option)]
     options = {name for each in known for name in each.opts}
-    assert options == {flag.name for flag in LINES[name].flags}
+    assert options == {each.name for each in (*LINES[name].flags, *LINES[name].options)}

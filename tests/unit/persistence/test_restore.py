@@ -2,10 +2,9 @@
 
 import hashlib
 import sqlite3
-
-import msgspec
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from ci_common.errors import BackupUnusable, ConfigurationError, StorageFull
