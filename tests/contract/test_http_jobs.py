@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from ci_common.job_options import OPTIONS
 from tests.contract.http_harness import running_server
 
 LOG = bytes(range(256)) * 4
@@ -236,10 +237,11 @@ def test_the_description_names_every_route_and_no_other_host(server):
     assert operations == {
         "submit", "submit_stream", "submit_async", "stream_job", "get_job", "list_jobs",
         "get_log", "head_log", "get_health", "get_readiness", "get_version", "cancel_job",
-        "list_cache", "prune_cache",
+        "retry_job",        "list_cache", "prune_cache",
     }  # fmt: skip
     form = description["paths"]["/submit"]["post"]["requestBody"]["content"]
     assert set(form["multipart/form-data"]["schema"]["properties"]) == {
+        *OPTIONS,
         "file", "manifest", "command", "project",
     }  # fmt: skip
     stream = description["paths"]["/jobs/{reference}/stream"]["get"]["responses"]
