@@ -72,8 +72,14 @@ class Retention:
         if not doomed and (missing := self._repository.space.deficit()):
             doomed = self._fitting(await self._projects(0), missing.bytes, missing.files)
         if doomed:
-            await self._with_reserve(self._repository.release, [job.id for job in doomed])
-            await asyncio.to_thread(self._remove_projects, doomed)
+            job_ids = [job.id for job in doomed]
+            try:
+                await self._with_reserve(self._repository.release, job_ids)
+            except StorageFull:  # as with jobs
+                await asyncio.to_thread(self._remove_projects, doomed)
+                await self._repository.release(job_ids)
+            else:
+                await asyncio.to_thread(self._remove_projects, doomed)
             _log.info("gave up the projects of %d ended jobs", len(doomed))
         return bool(doomed)
 

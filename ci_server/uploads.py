@@ -178,7 +178,9 @@ class UploadForm:
         try:
             texts = {name: [each.decode() for each in raw] for name, raw in given.items()}
         except UnicodeDecodeError:
-            raise InvalidOption("an option of the job is not UTF-8 text") from None
+            raise InvalidOption(
+                "an option of the job is not UTF-8 text", hint="Encode the form as UTF-8."
+            ) from None
         return read_options(texts)
 
     def _callbacks(self) -> "MultipartCallbacks":
@@ -228,7 +230,9 @@ class UploadForm:
         elif name == "label":
             self._labels.append(bytearray())
             if len(self._labels) > MAX_LABELS:
-                raise InvalidOption(f"there are more than {MAX_LABELS} labels")
+                raise InvalidOption(
+                    f"the option label: more than {MAX_LABELS} of them", hint="Send fewer."
+                )
         else:
             self._fields[name] = bytearray()
 

@@ -103,11 +103,12 @@ def test_a_file_that_is_lost_all_the_same(server):
 
 
 def test_the_first_project_may_go_when_the_second_is_there(server):
-    first = ended(server, honest_zip({"a.py": b"1"}))
+    content = honest_zip({"a.py": b"1"})
+    first = ended(server, content)
     again = retry(server, first).json()["job_id"]
     server.parts.repository.stash.remove_job(first)
     path = server.settings.data_folder / "stash" / f"{again}.zip"
-    assert path.read_bytes() == honest_zip({"a.py": b"1"})
+    assert path.read_bytes() == content
 
 
 def test_a_repeated_request_is_one_retry(server):
