@@ -23,7 +23,14 @@ CREATE TRIGGER IF NOT EXISTS watch_new AFTER INSERT ON jobs BEGIN
     INSERT INTO watched (job, was, is_now, attempt) VALUES (NEW.id, NULL, NEW.status, NEW.attempt);
 END;
 CREATE TRIGGER IF NOT EXISTS watch_moves AFTER UPDATE ON jobs
-WHEN OLD.status <> NEW.status OR OLD.reason IS NOT NULL BEGIN
+WHEN OLD.status <> NEW.status OR (
+    OLD.reason IS NOT NULL AND NOT (
+        -- Its project is given up, and nothing else.
+        OLD.stashed > NEW.stashed
+        AND (OLD.reason, OLD.exit_code, OLD.detail, OLD.attempt, OLD.ended_wall)
+            IS (NEW.reason, NEW.exit_code, NEW.detail, NEW.attempt, NEW.ended_wall)
+    )
+) BEGIN
     INSERT INTO watched (job, was, is_now, attempt)
     VALUES (NEW.id, OLD.status, NEW.status, NEW.attempt);
 END;
