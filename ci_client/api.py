@@ -1,7 +1,7 @@
 """The session for ``asyncio``: the same calls as coroutines and asynchronous generators."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -63,6 +63,17 @@ class CIClient:
     async def cancel(self, reference: str) -> JobDict:
         """Cancel a job; return it: ``cancelled``, or ``running`` while it is being stopped."""
         return await self._call(self._session.cancel, reference)
+
+    async def retry(
+        self,
+        reference: str,
+        options: Sequence[tuple[str, str]] = (),
+        *,
+        failed_only: bool = False,
+    ) -> JobDict:
+        """Queue the project of an ended job again; return the new job, once it is durable."""
+        again = partial(self._session.retry, failed_only=failed_only)
+        return await self._call(again, reference, options)
 
     async def jobs(self, limit: int | None = 100, **filters: "Filter") -> list[JobDict]:
         """Return at most ``limit`` jobs (None: all) that fit the filters, the newest first."""

@@ -14,7 +14,7 @@ failure (files left out, a connection found again) goes to the logger ``ci_clien
 
 import logging
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from ci_client.archive import pack
 from ci_client.config import DEFAULT_SERVER_URL
 from ci_client.events import Event
 from ci_client.files import select_files
+from ci_client.job_options import Fields, Option, fields_of, with_defaults
 from ci_client.sending import Project
 from ci_client.session import JobDict, Session
 
@@ -34,10 +35,13 @@ __all__ = [
     "get_job",
     "get_queue",
     "list_jobs",
+    "retry_job",
     "submit_tests_async",
     "submit_tests_streaming",
     "wait_for_job",
 ]
+
+Labels = Mapping[str, str] | Sequence[str]
 
 _logger = logging.getLogger("ci_client")
 
@@ -53,13 +57,19 @@ def create_project_zip(project_dir: Path | str) -> IO[bytes]:
 
 
 def submit_tests_streaming(
-    project_dir: Path | str, server_url: str = DEFAULT_SERVER_URL, api_key: str | None = None
+    project_dir: Path | str,
+    server_url: str = DEFAULT_SERVER_URL,
+    api_key: str | None = None,
+    *,
+    labels: Labels = (),
+    **options: Option,
 ) -> Generator[Event, None, None]:
     """Submit a project and yield the job's events: its id first, ``complete`` last.
 
-    Closing the generator leaves the job running.
+    Closing the generator leaves the job running. ``options`` and ``labels`` as of
+    ``submit_tests_async``.
     """
-    project = _project(project_dir)
+    project = _project(project_dir, fields_of(options, labels))
     with (
         _connected(server_url, api_key) as server,
         project.submission(server, os.environ, _logger.warning) as submission,
@@ -68,10 +78,20 @@ def submit_tests_streaming(
 
 
 def submit_tests_async(
-    project_dir: Path | str, server_url: str = DEFAULT_SERVER_URL, api_key: str | None = None
+    project_dir: Path | str,
+    server_url: str = DEFAULT_SERVER_URL,
+    api_key: str | None = None,
+    *,
+    labels: Labels = (),
+    **options: Option,
 ) -> str:
-    """Submit a project and return the job's id, once the server has it safe on disk."""
-    project = _project(project_dir)
+    """Submit a project and return the job's id, once the server has it safe on disk.
+
+    ``options``: ``submitter``, ``priority``, ``timeout``, ``memory``, ``cpus``,
+    ``pids``, ``disk``, ``queue_timeout``, ``group``, ``group_policy``; sizes and
+    durations may be text with a unit. ``labels`` are a mapping, or ``NAME=VALUE``.
+    """
+    project = _project(project_dir, fields_of(options, labels))
     with (
         _connected(server_url, api_key) as server,
         project.submission(server, os.environ, _logger.warning) as submission,
@@ -118,6 +138,29 @@ def cancel_job(
         return server.cancel(job_id)
 
 
+def retry_job(
+    job_id: str,
+    server_url: str = DEFAULT_SERVER_URL,
+    api_key: str | None = None,
+    *,
+    failed_only: bool = False,
+    labels: Labels = (),
+    **options: Option,
+) -> JobDict:
+    """Run the project of an ended job again; return the new job.
+
+    ``failed_only``: only the tests that failed. ``options`` and ``labels``, as of
+    ``submit_tests_async``, go over those of the job.
+
+    Raises:
+        InvalidTransition: it has not ended.
+        ProjectGone: its project is not kept any more.
+
+    """
+    with _connected(server_url, api_key) as server:
+        return server.retry(job_id, fields_of(options, labels), failed_only=failed_only)
+
+
 def list_jobs(
     server_url: str = DEFAULT_SERVER_URL,
     limit: int | None = 100,
@@ -148,11 +191,12 @@ def get_queue(
         return server.queue(limit)
 
 
-def _project(project_dir: Path | str) -> Project:
+def _project(project_dir: Path | str, fields: Fields | None = None) -> Project:
     selection = select_files(Path(project_dir))
     for warning in selection.warnings:
         _logger.warning(warning)
-    return Project(str(project_dir), selection)
+    named = with_defaults(fields or [], str(project_dir), os.environ)
+    return Project(str(project_dir), selection, fields=named)
 
 
 def _connected(server_url: str, api_key: str | None) -> Session:

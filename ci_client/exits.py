@@ -34,6 +34,7 @@ EXIT_OF_REASON: Mapping[str, Exit] = {
     "oom_killed": Exit.JOB_FAILED,
     "timed_out": Exit.TIMED_OUT,
     "cancelled": Exit.CANCELLED,
+    "queue_timed_out": Exit.TIMED_OUT,
     "infra_error": Exit.INFRASTRUCTURE,
 }
 
@@ -55,11 +56,13 @@ EXIT_OF_CODE: Mapping[str, Exit] = {
     "image_missing": Exit.INFRASTRUCTURE,
     "internal_error": Exit.INFRASTRUCTURE,
     "invalid_archive": Exit.USAGE,
+    "invalid_option": Exit.USAGE,
     "invalid_recipe": Exit.USAGE,
     "invalid_request": Exit.USAGE,
     "invalid_transition": Exit.USAGE,
     "job_not_found": Exit.USAGE,
     "result_not_found": Exit.USAGE,
+    "project_gone": Exit.USAGE,
     "range_not_satisfiable": Exit.USAGE,
     "rate_limited": Exit.INFRASTRUCTURE,
     "request_timed_out": Exit.INFRASTRUCTURE,

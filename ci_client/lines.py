@@ -11,7 +11,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class Flag:
@@ -24,16 +24,19 @@ class Flag:
 
 
 class Option:
-    """An option with a value, which may be repeated; the command's function gets all of them.
+    """An option with a value; one that may come several times is given as a tuple.
 
-    A line that has one is read by click.
+    ``name`` is one or more, separated by blanks: ``-o --artifact``.
     """
 
-    def __init__(self, names: tuple[str, ...], parameter: str, metavar: str, text: str) -> None:
-        self.names = names
+    def __init__(
+        self, name: str, parameter: str, metavar: str, text: str, *, multiple: bool = False
+    ) -> None:
+        self.names = name.split()
         self.parameter = parameter
         self.metavar = metavar
         self.text = text
+        self.multiple = multiple
 
 
 class Place:
@@ -65,6 +68,45 @@ SELECTION = (
 )
 
 
+LIMITS = (
+    Option("--timeout", "timeout", "TIME", "The time limit: seconds, or 10m."),
+    Option("--memory", "memory", "SIZE", "The memory it gets, such as 2g."),
+    Option("--cpus", "cpus", "N", "The CPU cores it gets, such as 0.5."),
+    Option("--pids", "pids", "N", "The processes and threads it may have."),
+    Option("--disk", "disk", "SIZE", "What it may write, where the engine can limit it."),
+)
+ARTIFACT = Option(
+    "-o --artifact",
+    "artifact",
+    "PATTERN",
+    "Keep files that the job leaves, such as htmlcov/**; repeatable.",
+    multiple=True,
+)
+JOB_OPTIONS = (
+    Option("--label", "label", "NAME[=VALUE]", "A label to find it by; repeatable.", multiple=True),
+    Option("--submitter", "submitter", "NAME", "Who submits it. Default: the user's name."),
+    Option("--priority", "priority", "N", "From -10 to 10; higher goes first. Default: 0."),
+    Option("--queue-timeout", "queue_timeout", "TIME", "How long it may wait for its start."),
+    Option("--group", "group", "NAME", "Its concurrency group within the project."),
+    Option(
+        "--group-policy",
+        "group_policy",
+        "POLICY",
+        "What it does about others of its group: cancel_older (default), or queue.",
+    ),
+    *LIMITS,
+)
+
+
+def fields_in(options: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Return the form fields of what was given for ``JOB_OPTIONS``."""
+    fields = []
+    for name, value in options.items():
+        several = value if isinstance(value, tuple) else (value,)
+        fields += [(name, str(each)) for each in several if each is not None]
+    return fields
+
+
 class Line:
     """A command: what it is called with, and the function it calls.
 
@@ -77,22 +119,22 @@ class Line:
         self,
         run: Callable[..., int],
         place: Place,
-        *flags: Flag,
-        options: tuple[Option, ...] = (),
+        *options: Flag | Option,
         takes_command: bool = False,
     ) -> None:
         self.run = run
         self.place = place
-        self.flags = flags
-        self.options = options
+        self.flags = [each for each in options if isinstance(each, Flag)]
+        self.options = [each for each in options if isinstance(each, Option)]
         self.takes_command = takes_command
 
     def read(self, words: Sequence[str]) -> dict[str, object] | None:
         """Return the parameters in ``words``; None when there is anything unusual about them."""
         known = {flag.name: flag.parameter for flag in self.flags}
         parameters: dict[str, object] = dict.fromkeys(known.values(), False)
-        parameters |= {option.parameter: () for option in self.options}
+        parameters |= {each.parameter: () if each.multiple else None for each in self.options}
         options, places, behind = _sorted(words)
+        # With a value there are too many ways to write it.
         if (behind is not None and not self.takes_command) or not known.keys() >= set(options):
             return None
         if self.takes_command:

@@ -71,12 +71,12 @@ def as_click(line: Line) -> click.Command:
     ]
     options += [
         click.Option(
-            [*option.names, option.parameter],
-            multiple=True,
-            metavar=option.metavar,
-            help=option.text,
+            [*each.names, each.parameter],
+            metavar=each.metavar,
+            help=each.text,
+            multiple=each.multiple,
         )
-        for option in line.options
+        for each in line.options
     ]
     parameters = [_argument(line.place), *options]
     return kind(None, callback=call, params=parameters, help=line.run.__doc__)

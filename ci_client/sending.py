@@ -12,7 +12,7 @@ from ci_client.upload import Submission
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ci_client.events import Event
     from ci_client.files import Selection, SelectOptions
@@ -83,11 +83,13 @@ class Project:
         selection: Selection,
         command: tuple[str, ...] = (),
         progress: Progress | NoProgress = NO_PROGRESS,
+        fields: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.directory = directory
         self.selection = selection
         self.command = command
         self.progress = progress
+        self.fields = fields
 
     def submission(
         self, server: Session, environ: Mapping[str, str], warn: Callable[[str], None]
@@ -109,7 +111,14 @@ class Project:
         if found is None:
             return self.zip_submission(warn)
         name, sending = project_name(self.directory), self.progress.sending
-        return TreeSubmission(source, *found, project=name, command=self.command, progress=sending)
+        return TreeSubmission(
+            source,
+            *found,
+            project=name,
+            command=self.command,
+            progress=sending,
+            options=self.fields,
+        )
 
     def zip_submission(self, warn: Callable[[str], None]) -> Submission:
         """Return the project as a zip, for ``with``; a large one is made while it is sent."""
@@ -117,13 +126,18 @@ class Project:
         if self.selection.size <= _AT_ONCE:
             zipped.whole()
         name = project_name(self.directory)
-        return Submission(zipped, name, self.command, self.progress.sending)
+        sending = self.progress.sending
+        return Submission(zipped, name, self.command, sending, options=self.fields)
 
 
 def choose(
-    terminal: Terminal, directory: str, options: SelectOptions, command: tuple[str, ...]
+    terminal: Terminal,
+    directory: str,
+    options: SelectOptions,
+    command: tuple[str, ...],
+    fields: Sequence[tuple[str, str]] = (),
 ) -> Project:
-    """Select the files, and warn of what may surprise.
+    """Select the files, and warn of what may surprise. ``fields`` are the job's options.
 
     Raises:
         InvalidRequest: there is nothing to send.
@@ -132,7 +146,8 @@ def choose(
     selection = select_files(directory, options)
     for warning in (*selection.warnings, *warnings_about(selection)):
         terminal.warn(warning)
-    return Project(directory, selection, command, Progress(terminal, summary(selection)))
+    progress = Progress(terminal, summary(selection))
+    return Project(directory, selection, command, progress, fields)
 
 
 def send(server: Session, submission: Submission, watch: Watch) -> Event:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import contextmanager
 
@@ -146,6 +147,43 @@ class Session:
         """
         with self._ask(self._managed(path_of(reference)), method="DELETE") as response:
             return object_of(response)
+
+    def retry(
+        self,
+        reference: str,
+        options: Sequence[tuple[str, str]] = (),
+        *,
+        failed_only: bool = False,
+    ) -> JobDict:
+        """Queue the project of an ended job again; return the new job, once it is durable.
+
+        ``options`` are form fields, as of a submission, that go over the job's own.
+
+        Raises:
+            InvalidTransition: it has not ended.
+            ProjectGone: its project is not kept any more.
+
+        """
+        from ci_client.json_body import JsonBody
+
+        body: JobDict = {"failed_only": failed_only}
+        for name, value in options:
+            if name == "label":
+                body.setdefault("label", []).append(value)
+            else:
+                body[name] = value
+        path = self._managed(f"{path_of(reference)}/retry")
+        headers = {"Idempotency-Key": os.urandom(16).hex()}
+        patience = self._new_patience()
+        while True:
+            try:
+                with self._http.send(
+                    "POST", path, headers=headers, body=JsonBody(body)
+                ) as response:
+                    refuse_problems(response)
+                    return object_of(response)
+            except (BrokenExchange, ServerBusy) as failure:
+                wait_to_retry(patience, self._http.base_url, failure)
 
     def jobs(self, limit: int | None = _PAGE, **filters: Filter) -> list[JobDict]:
         """Return at most ``limit`` jobs (None: all) that fit the filters, the newest first.

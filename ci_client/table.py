@@ -48,6 +48,11 @@ def job_lines(job: Mapping[str, Any]) -> list[str]:
         "waits": job.get("waiting"),
         "expected": _expected("starts", job.get("expected_start")),
         "project": job.get("project"),
+        "submitter": job.get("submitter"),
+        "labels": ", ".join(_label(*each) for each in (job.get("labels") or {}).items()),
+        "priority": job.get("priority") or None,
+        "group": job.get("group"),
+        "retry of": job.get("retry_of"),
         "command": job.get("command"),
         "image": job.get("image"),
         "submitted": time_of(job.get("created_at")),
@@ -124,6 +129,10 @@ def coverage_of(coverage: object) -> str:
     told = f"{coverage['line_rate']:.1%} of lines"
     told += "" if branches is None else f", {branches:.1%} of branches"
     return f"{told} ({coverage['source']})" if coverage.get("source") else told
+
+
+def _label(name: str, value: str) -> str:
+    return f"{name}={value}" if value else name
 
 
 def _id_width(ids: Sequence[str]) -> int:

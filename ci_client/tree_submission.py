@@ -109,8 +109,9 @@ class TreeSubmission(Submission):
         project: str,
         command: tuple[str, ...],
         progress: Callable[[int, int], None],
+        options: Sequence[tuple[str, str]] = (),
     ) -> None:
-        super().__init__(None, project, command, progress)
+        super().__init__(None, project, command, progress, options=options)
         self._source = source
         self._scope = scope
         self._manifest: Manifest | None = manifest
@@ -125,10 +126,10 @@ class TreeSubmission(Submission):
         scope = {"CI-Scope": self._scope} if self._manifest else {}
         return {**super().headers, **scope}
 
-    def fields(self) -> dict[str, str | bytes]:
-        """Return the form fields that go before the file."""
-        manifest = {"manifest": self._manifest.gzipped} if self._manifest else {}
-        return {**super().fields(), **manifest}
+    def fields(self) -> list[tuple[str, str | bytes]]:
+        """Return the form fields that go before the file, by name."""
+        manifest = [("manifest", self._manifest.gzipped)] if self._manifest else []
+        return [*super().fields(), *manifest]
 
     def accepted(self) -> None:
         """Remember what the server has."""

@@ -6,7 +6,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import IO, Self
 
     from ci_client.archive import GrowingZip
@@ -51,10 +51,9 @@ class Submission:
     """One submission, however many attempts it takes to get through; ``with`` closes its zip.
 
     ``archive`` is the project's zip; None leaves the file out of the form.
-    ``command`` is what to run instead of what the server finds, ``artifacts``
-    patterns of files to keep. ``key`` tells
+    ``command`` is what to run instead of what the server finds. ``key`` tells
     the server that repeated attempts are one. ``progress`` is told how much of
-    how much has been sent.
+    how much has been sent. ``options`` are further fields, about the job.
     """
 
     def __init__(
@@ -64,15 +63,17 @@ class Submission:
         command: tuple[str, ...] = (),
         progress: Callable[[int, int], None] = _ignore,
         key: str | None = None,
+        *,
+        options: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.content = _content(archive)
         self.project = project
         self.command = command
         self.progress = progress
+        self.options = options
         self.key = key or os.urandom(16).hex()
         self.traceparent: str | None = None
         """The trace that the job is to belong to, as W3C Trace Context writes it."""
-        self.artifacts: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -87,15 +88,15 @@ class Submission:
         trace = {"traceparent": self.traceparent} if self.traceparent else {}
         return {"Idempotency-Key": self.key, **trace}
 
-    def fields(self) -> dict[str, str | bytes]:
-        """Return the form fields that go before the file."""
-        fields: dict[str, str | bytes] = {"project": self.project} if self.project else {}
+    def fields(self) -> list[tuple[str, str | bytes]]:
+        """Return the form fields that go before the file, by name."""
+        fields: list[tuple[str, str | bytes]] = [*self.options]
+        if self.project:
+            fields.append(("project", self.project))
         if self.command:
             import json  # most have none, and it takes a while
 
-            fields["command"] = json.dumps(self.command)
-        if self.artifacts:
-            fields["artifact"] = "\n".join(self.artifacts)
+            fields.append(("command", json.dumps(self.command)))
         return fields
 
     def accepted(self) -> None:
@@ -125,7 +126,7 @@ class Form:
     def __init__(self, submission: Submission) -> None:
         boundary = os.urandom(16).hex()
         self._head = b"".join(
-            _part(boundary, name, "", content) for name, content in submission.fields().items()
+            _part(boundary, name, "", content) for name, content in submission.fields()
         )
         self._tail = f"--{boundary}--\r\n".encode()
         self._content = submission.content

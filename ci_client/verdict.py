@@ -75,6 +75,7 @@ _VERDICTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "oom_killed": lambda _: "ran out of memory",
     "timed_out": lambda _: "timed out",
     "cancelled": lambda _: "cancelled",
+    "queue_timed_out": lambda _: "timed out in the queue",
     "infra_error": lambda _: "could not be run (not the tests' fault)",
 }
 
@@ -87,5 +88,6 @@ _NEXT_STEPS: Mapping[str, Callable[[str, Again], str]] = {
     "no_tests": lambda _, again: f"say what to run: {again('submit', '--', 'COMMAND')}",
     "oom_killed": lambda _job_id, _again: "raise `memory` in [tool.ci]",
     "timed_out": lambda _job_id, _again: "raise `timeout` in [tool.ci]",
+    "queue_timed_out": lambda job_id, again: f"once more: {again('retry', job_id)}",
     "infra_error": lambda _, again: f"find out more: {again('doctor')}",
 }

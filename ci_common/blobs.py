@@ -3,7 +3,8 @@
 A *blob* is the content of a file, named by its SHA-256. Blobs lie in *packs*:
 zips as they came up, whose entries are named by hash. A job that was sent as a
 manifest reads its files from packs; a pack stays while an unfinished job needs
-it, and after that for as long as there is room.
+it, and after that for as long as there is room. With it go the projects that are
+kept of ended jobs and read from it.
 
 Every blob belongs to a *scope*, the SHA-256 of a secret that the client made
 up: nobody gets at a file by knowing its hash, only by having uploaded it.
@@ -32,7 +33,8 @@ class Pack(NamedTuple):
     """A pack as the store sees it: ``size`` in bytes, ``used`` when a job last came that needs it.
 
     ``held``: an unfinished job needs it. ``superseded``: all of its blobs lie
-    in later packs too, so that no new job will ask for it.
+    in later packs too, and no ended job's project reads from it, so that no new job
+    will ask for it.
     """
 
     id: int
@@ -70,6 +72,8 @@ class BlobStore(Protocol):
 
     async def drop(self, pack: Pack) -> bool:
         """Forget a pack and its blobs; its file may go then.
+
+        Ended jobs whose projects read from it have them no longer.
 
         False, and nothing is changed, when it was used since ``pack`` was
         looked at, or an unfinished job needs it.

@@ -6,6 +6,7 @@
     ├── InvalidRequest            the caller's input is wrong; nothing was kept
     │   ├── InvalidArchive        the zip is refused; the text says which rule
     │   ├── InvalidRecipe         [tool.ci], ci.toml or a submitted command is wrong
+    │   ├── InvalidOption         an option of a submission is wrong, or over the server's cap
     │   └── RangeNotSatisfiable   a Range header past the end of a log
     ├── UploadTooLarge            more bytes than the server takes
     ├── UploadAborted             the client went away in mid-upload
@@ -13,6 +14,7 @@
     ├── RequestTimedOut           the answer did not begin in time
     ├── JobNotFound
     ├── ResultNotFound            the job left no such file
+    ├── ProjectGone               the project of a job that is to be retried is not kept any more
     ├── AmbiguousJob              a prefix that fits more than one job
     ├── WebhookNotFound           no webhook with that id
     ├── DeliveryNotFound          no delivery with that id, or not any more
@@ -77,6 +79,12 @@ class InvalidRecipe(InvalidRequest):
     code = "invalid_recipe"
 
 
+class InvalidOption(InvalidRequest):
+    """An option of the job is not valid."""
+
+    code = "invalid_option"
+
+
 class RangeNotSatisfiable(InvalidRequest):
     """The requested range lies outside the log."""
 
@@ -126,6 +134,12 @@ class ResultNotFound(CIError):
     """The job left nothing like that."""
 
     code = "result_not_found"
+
+
+class ProjectGone(CIError):
+    """The job's project is not kept any more."""
+
+    code = "project_gone"
 
 
 class AmbiguousJob(CIError):

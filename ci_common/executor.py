@@ -26,7 +26,8 @@ class ContainerSpec:
     """What a container is made of; equal specs can stand in for each other.
 
     ``memory`` in bytes, ``cpus`` in cores, ``log_limit`` the bytes of output
-    the engine must be able to give again.
+    the engine must be able to give again. ``disk``: bytes that it may write to its
+    own files, None for no bound.
     """
 
     image: str
@@ -38,6 +39,7 @@ class ContainerSpec:
     user: str | None = None
     runtime: str | None = None
     cap_add: tuple[str, ...] = ()
+    disk: int | None = None
 
     @property
     def key(self) -> str:
@@ -193,6 +195,10 @@ class Executor(Protocol):
 
     async def ping(self) -> EngineInfo:
         """Return what answers. Raises ``EngineUnavailable``."""
+        ...
+
+    async def limits_disk(self) -> bool:
+        """Return whether the ``disk`` of a spec can be kept to. Raises ``EngineUnavailable``."""
         ...
 
     async def observe(self) -> Sequence[ObservedContainer]:

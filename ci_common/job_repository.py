@@ -71,6 +71,8 @@ class JobRepository(Protocol):
 
         With an ``idempotency_key`` seen before, the first job is returned and
         nothing is stored. No pack of ``new.packs`` is dropped before the job ends.
+        With the policy ``CANCEL_OLDER`` those of its group are cancelled in the
+        same write, as ``cancel`` does it; what is written of them names the new job.
 
         Raises:
             IdempotencyConflict: the key was used with another fingerprint.
@@ -132,7 +134,24 @@ class JobRepository(Protocol):
         ...
 
     async def startable(self, *, limit: int, now: datetime) -> Sequence[Job]:
-        """Return the queued jobs to start next, in order; those on hold are left out."""
+        """Return the queued jobs to start next, in the order that ``QueueRules`` give them.
+
+        Left out are those on hold, and those that wait for others of their group.
+        """
+        ...
+
+    async def overdue(self, *, limit: int, now: Moment) -> Sequence[Job]:
+        """Return queued jobs that were never claimed and whose queue time-out is over.
+
+        Both clocks must say so for a job of the same boot.
+        """
+        ...
+
+    async def expire(self, job_id: str, *, detail: str, now: Moment) -> Job | None:
+        """End a queued job that was never claimed as ``QUEUE_TIMED_OUT``; return it.
+
+        None if it is not one any more: nothing was changed.
+        """
         ...
 
     async def running(self) -> Sequence[Job]:
@@ -159,7 +178,7 @@ class JobRepository(Protocol):
         """Take a queued job whose last attempt was ``attempt``; return it running the next one.
 
         Clears ``preparing``, container, ``fed``, ``stop_reason`` and hold. None if it is not
-        queued any more.
+        queued any more, or has to wait for others of its group.
         """
         ...
 
@@ -242,6 +261,25 @@ class JobRepository(Protocol):
         Both clocks must say so for a job of the same boot: one that was set
         forward makes nothing older.
         """
+        ...
+
+    async def oldest_stashed(self, *, limit: int, before: Moment) -> Sequence[Job]:
+        """Return those of ``oldest_ended`` whose projects are kept."""
+        ...
+
+    async def stashed_bytes(self) -> int:
+        """Return what the kept projects of ended jobs take, without the packs of trees."""
+        ...
+
+    async def release(self, job_ids: Iterable[str]) -> int:
+        """Note that the projects of those of the jobs that have ended are kept no longer.
+
+        Returns how many were. The files are the caller's to delete, afterwards.
+        """
+        ...
+
+    async def packs_of(self, job_id: str) -> frozenset[int] | None:
+        """Return the packs that a job's project reads from; None if it is not kept any more."""
         ...
 
     async def forget(self, job_ids: Iterable[str]) -> int:

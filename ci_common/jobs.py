@@ -93,16 +93,17 @@ class EndReason(StrEnum):
     TIMED_OUT = "timed_out"
     OOM_KILLED = "oom_killed"
     CANCELLED = "cancelled"
+    QUEUE_TIMED_OUT = "queue_timed_out"
     INFRA_ERROR = "infra_error"
 
 
 class GroupPolicy(StrEnum):
-    """What the jobs of a concurrency group do to each other."""
+    """What a job does about the others of its concurrency group."""
 
     CANCEL_OLDER = "cancel_older"
-    """A new job cancels those of its group that have not ended."""
+    """When it comes, it cancels those that have not ended."""
     QUEUE = "queue"
-    """One runs at a time, in the order of the queue."""
+    """It starts when none of them runs and none waits before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +122,10 @@ class Result:
     @property
     def change(self) -> Change:
         """What writing this result does to a running job."""
-        return Change.CANCEL if self.reason is EndReason.CANCELLED else Change.FINISH
+        return Change.CANCEL if self.reason in _CANCELLING else Change.FINISH
+
+
+_CANCELLING = frozenset({EndReason.CANCELLED, EndReason.QUEUE_TIMED_OUT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,11 +137,11 @@ class NewJob:
     the zip or the manifest, and the options).
 
     ``submitter`` says who sent it, as the client puts it; ``labels`` are names
-    with values, ``""`` for none. ``group`` is its concurrency group, ``""`` for
-    none. ``queue_timeout``: seconds it may wait for its first claim. ``retry_of``:
-    the id of the job whose project it runs again. ``tree_sha256`` is equal for
-    two jobs whose files are equal, whichever way they came. ``traceparent`` names
-    the trace it belongs to, as W3C Trace Context writes it.
+    with values, ``""`` for none. ``group`` is its concurrency group within its
+    project, ``""`` for none. ``queue_timeout``: seconds it may wait for its first
+    claim. ``retry_of``: the id of the job whose project it runs again.
+    ``tree_sha256`` is equal for two jobs whose files are equal, whichever way they
+    came. ``traceparent`` names the trace it belongs to, as W3C Trace Context writes it.
     """
 
     id: str
@@ -166,7 +170,7 @@ class NewJob:
 class Job:
     """One row; what came with the submission is described in ``NewJob``.
 
-    ``seq`` grows with every submission and is the order within a priority.
+    ``seq`` grows with every submission. ``stashed``: whether its project is still there.
     ``image_id`` is the engine's id of the image that the latest attempt ran in.
 
     ``container`` is the name of the present attempt's container once it is
@@ -203,6 +207,7 @@ class Job:
     retry_of: str | None = None
     tree_sha256: str | None = None
     image_id: str | None = None
+    stashed: bool = True
     attempt: int = 0
     faults: int = 0
     max_attempts: int = 3

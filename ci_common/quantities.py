@@ -56,3 +56,12 @@ def parse_seconds(text: str) -> float:
         raise ValueError("give seconds, or a number with a unit: 90, 10m, 1h30m")
     parts = _DURATION_PART.findall(text)
     return sum(float(number) * _SECONDS[unit.lower()] for number, unit in parts)
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration as people write it, and as ``parse_seconds`` reads it: ``1h30m``."""
+    whole, parts = round(seconds), []
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, whole = divmod(whole, length)
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or f"{seconds:g}s"

@@ -1,4 +1,7 @@
-"""Projects of accepted jobs, until they have ended: zips, or trees that read from packs."""
+"""Projects of accepted jobs: zips, or trees that read from packs.
+
+They are there until their jobs have ended, and for a while after that, for retries.
+"""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -52,6 +55,18 @@ class Stash(Protocol):
 
     def keep_tree(self, job_id: str, content: bytes) -> Upload:
         """Write a job's tree, durably; return it, to be let go of. Raises ``StorageFull``."""
+        ...
+
+    def keep_again(self, path: str, job_id: str) -> Upload:
+        """Have the project of one job be that of another too; return it, to be let go of.
+
+        Durable. What becomes of the first one is of no matter to the second.
+
+        Raises:
+            FileNotFoundError: the first one is not there any more.
+            StorageFull: the disk is full.
+
+        """
         ...
 
     def remove(self, path: str) -> None:

@@ -40,7 +40,7 @@ from ci_controller.results.collecting import Collector, worth_collecting
 from ci_controller.settings import ControllerSettings
 from ci_controller.snapshots import Snapshots
 from ci_controller.starts import CalledOff, Starts
-from ci_controller.verdict import end_note, judge
+from ci_controller.verdict import end_note, judge, queue_note
 from ci_controller.workspace import ProjectTar
 
 _log = logging.getLogger(__name__)
@@ -92,6 +92,17 @@ class Attempts:
         """Collect the results of a job that has ended, and remove its container."""
         await self.collector.collect(job, self._name(job))
         await self._clean_up(job)
+
+    async def expire(self, job: Job) -> None:
+        """End a job that has waited too long for its first attempt."""
+        row = await self.repository.expire(job.id, detail=queue_note(job), now=self.clock.now())
+        if row is None:
+            return
+        _log.info("job %s: %s", job.id, row.reason)
+        self.signals.notify(job_topic(job.id))
+        self.signals.notify(QUEUE)
+        if not row.stashed:
+            await asyncio.to_thread(self.repository.stash.remove, job.zip_path)
 
     async def stop(self, job: Job, reason: EndReason) -> None:
         """Stop a running attempt; whoever stays with it writes the result.
@@ -360,7 +371,7 @@ class Attempts:
             _log.warning("job %s: container not removed yet: %s", job.id, error.detail)
         self.snapshots.job_ended()
         row = await self.repository.get(job.id)
-        if row.status.ended:
+        if not row.stashed:
             await asyncio.to_thread(self.repository.stash.remove, job.zip_path)
         self.observer.cleaned_up(job, since, self.clock.now().wall)
 

@@ -23,7 +23,7 @@ from ci_controller.container_names import ContainerNames
 from ci_controller.docker_engine.archives import visit_archive
 from ci_controller.docker_engine.calls import EngineCalls
 from ci_controller.docker_engine.client import EngineClient
-from ci_controller.docker_engine.configuration import NAMESPACE
+from ci_controller.docker_engine.configuration import NAMESPACE, limits_disk
 from ci_controller.docker_engine.endings import ended_by_itself
 from ci_controller.docker_engine.exits import ExitWatch
 from ci_controller.docker_engine.faults import TRANSPORT_FAULTS
@@ -94,6 +94,11 @@ class ContainerManager:
             api_version=str(answer.get("ApiVersion", "")),
             detail=f"{answer.get('Os', '')}/{answer.get('Arch', '')}",
         )
+
+    async def limits_disk(self) -> bool:
+        """Return whether the engine can bound what a container writes to its files."""
+        info = await self._calls.call(lambda client: client.info(), "ask what it can")
+        return limits_disk(info)
 
     async def observe(self) -> Sequence[ObservedContainer]:
         """Return all containers of our namespace, and no others, with one request."""

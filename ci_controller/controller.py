@@ -22,12 +22,13 @@ from ci_controller.attempts import Attempts
 from ci_controller.container_life import ContainerLife
 from ci_controller.housekeeping import Housekeeper
 from ci_controller.lock import ControllerLock
-from ci_controller.observe import Observation, Work, observe
+from ci_controller.observe import MOST_OVERDUE, Observation, Work, observe
 from ci_controller.plan import (
     Action,
     Adopt,
     Claim,
     Collect,
+    Expire,
     FillStandby,
     RemoveContainer,
     Snapshot,
@@ -178,7 +179,8 @@ class JobController:
         observation = await self._look()
         actions = plan(observation.snapshot)
         snapshot = observation.snapshot
-        jobs = {job.id: job for job in (*snapshot.uncollected, *snapshot.running)}
+        found = (*snapshot.uncollected, *snapshot.running, *snapshot.overdue)
+        jobs = {job.id: job for job in found}
         for action in actions:
             await self._act(action, jobs)
         return actions
@@ -230,7 +232,9 @@ class JobController:
         try:
             await self._executor.open()
         except EngineError as error:
-            snapshot = Snapshot(now=self._clock.now())
+            now = self._clock.now()
+            overdue = await self._repository.overdue(limit=MOST_OVERDUE, now=now)
+            snapshot = Snapshot(now=now, overdue=tuple(overdue))
             observation = Observation(snapshot, error.detail)
         else:
             observation = await observe(
@@ -256,8 +260,8 @@ class JobController:
 
     async def _act(self, action: Action, jobs: dict[str, Job]) -> None:
         match action:
-            case Claim():
-                await self._claim(action)
+            case Claim() | Expire():
+                await self._take_from_queue(action, jobs)
             case Start(job_id=job_id):
                 self._work_on(job_id, self._attempts.start(jobs[job_id], discard=True))
             case Adopt() | Vanish() | Collect():
@@ -274,7 +278,10 @@ class JobController:
             case FillStandby(key=key):
                 self._standbys.fill(key)
 
-    async def _claim(self, action: Claim) -> None:
+    async def _take_from_queue(self, action: Claim | Expire, jobs: dict[str, Job]) -> None:
+        if isinstance(action, Expire):
+            await self._attempts.expire(jobs[action.job_id])
+            return
         # Here and not in the task: the next look must count the job as running.
         job = await self._repository.claim(
             action.job_id, attempt=action.attempt, now=self._clock.now()

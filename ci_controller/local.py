@@ -78,6 +78,10 @@ class LocalExecutor:
             detail=f"no isolation; jobs run as processes in {self._folder}",
         )
 
+    async def limits_disk(self) -> bool:
+        """Return False: a process may write wherever its user may."""
+        return False
+
     async def observe(self) -> Sequence[ObservedContainer]:
         """Return all containers of our namespace, and no others."""
         return await self._run(self._observe, "list the scratch folders")

@@ -15,6 +15,9 @@ from ci_controller.settings import ControllerSettings
 MOST_COLLECTED = 16
 """Jobs whose results are collected at once, of those that a former process left."""
 
+MOST_OVERDUE = 100
+"""Jobs that end at one look for having waited too long; more of them end at the next."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
@@ -58,6 +61,7 @@ async def observe(
     running = await repository.running()
     free = max(0, settings.max_running - len(running))
     now = clock.now()
+    overdue = await repository.overdue(limit=MOST_OVERDUE, now=now)
     others = await _owners(repository, containers, running)
     uncollected = {job.id: job for job in others if job.results is ResultsState.PENDING}
     if work.missing_uncollected and containers is not None:
@@ -65,12 +69,15 @@ async def observe(
         uncollected |= {job.id: job for job in pending}
     startable: Sequence[Job] = ()
     if free and containers is not None:
-        # Those with a container left over must not start, nor keep others from it.
-        startable = await repository.startable(limit=free + len(others), now=now.wall)
+        # Those with a container left over, and those to be ended, must not start, nor keep
+        # others from it.
+        limit = free + len(others) + len(overdue)
+        startable = await repository.startable(limit=limit, now=now.wall)
     snapshot = Snapshot(
         now=now,
         running=tuple(running),
         startable=tuple(startable),
+        overdue=tuple(overdue),
         others={job.id: job for job in others},
         uncollected=tuple(uncollected.values()),
         containers=containers,

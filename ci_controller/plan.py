@@ -20,9 +20,10 @@ class Snapshot:
     """Everything a plan is made from.
 
     ``running``: claimed jobs. ``startable``: queued jobs in order, as many as
-    there are free places and ``others``, if there are so many. ``others``:
-    further jobs that observed containers belong to, by id. ``uncollected``: some of the
-    jobs that have ended and whose results are still to be collected. ``busy``: ids of jobs
+    there are free places and ``others``, if there are so many. ``overdue``: queued
+    jobs that have waited longer than they were to. ``others``: further jobs that
+    observed containers belong to, by id. ``uncollected``: some of the jobs that have
+    ended and whose results are still to be collected. ``busy``: ids of jobs
     that a task of this process works at. ``stopping``: of those, the ones being stopped.
     ``timeouts``: seconds an attempt may take, by id of a running job.
     ``starting``: of the busy ones, those on their way into a container,
@@ -33,6 +34,7 @@ class Snapshot:
     now: Moment
     running: tuple[Job, ...] = ()
     startable: tuple[Job, ...] = ()
+    overdue: tuple[Job, ...] = ()
     others: Mapping[str, Job] = field(default_factory=dict)
     uncollected: tuple[Job, ...] = ()
     containers: tuple[ObservedContainer, ...] | None = None
@@ -53,6 +55,13 @@ class Claim:
     job_id: str
     attempt: int
     """The attempt it had before: the claim makes it one more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """End a queued job that has waited too long for its first claim."""
+
+    job_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +119,18 @@ class FillStandby:
     key: str
 
 
-Action = Claim | Start | Adopt | Vanish | Stop | Collect | RemoveContainer | FillStandby
+Action = Claim | Expire | Start | Adopt | Vanish | Stop | Collect | RemoveContainer | FillStandby
 
 
 def plan(snapshot: Snapshot) -> list[Action]:
-    """Return what to do now, the clearing up first; ``[]`` when all is as it should be."""
+    """Return what to do now, what makes room first; ``[]`` when all is as it should be."""
+    expiries = [Expire(job.id) for job in snapshot.overdue]
     if snapshot.containers is None:
-        return []
+        return [*expiries]
     found = _by_attempt(snapshot.containers)
     starts = [*_resume(snapshot, found), *_claim(snapshot, found)]
     return [
+        *expiries,
         *_clear(snapshot, snapshot.containers),
         *_stop(snapshot, found),
         *_collect(snapshot),
@@ -212,8 +223,8 @@ def _claim(
 ) -> Iterator[Claim]:
     free = max(0, snapshot.capacity - len(snapshot.running))
     # What an earlier attempt left may run: it goes before the job begins again.
-    left_over = {job_id for job_id, _ in found}
-    startable = [job for job in snapshot.startable if job.id not in left_over]
+    not_now = {job_id for job_id, _ in found} | {job.id for job in snapshot.overdue}
+    startable = [job for job in snapshot.startable if job.id not in not_now]
     for job in startable[:free]:
         if job.id not in snapshot.busy:
             yield Claim(job.id, job.attempt)

@@ -8,7 +8,7 @@ swept.
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from ci_common.clock import Clock
 from ci_common.errors import StorageFull
@@ -47,6 +47,8 @@ class Retention:
             StorageBusy, StorageFull: from the database.
 
         """
+        if await self._release_projects():
+            return True
         expired = await self._expired()
         if expired:
             await self._remove(expired, f"ended more than {self._settings.keep_for:g} s ago")
@@ -68,6 +70,51 @@ class Retention:
         gone = await events.prune(before=before, keep=self._settings.most_events)
         if gone:
             _log.info("removed %d events that are kept no longer", gone)
+
+    async def _release_projects(self) -> bool:
+        """Give up some projects of ended jobs that are kept no longer; return whether any went.
+
+        They go before any job does: what they are good for can be had again from who sent them.
+        """
+        settings = self._settings
+        doomed = await self._projects(settings.projects_for)
+        if not doomed and settings.project_bytes:
+            doomed = self._fitting(
+                await self._projects(0),
+                await self._repository.stashed_bytes() - settings.project_bytes,
+            )
+        if not doomed and (missing := self._repository.space.deficit()):
+            doomed = self._fitting(await self._projects(0), missing.bytes, missing.files)
+        if doomed:
+            job_ids = [job.id for job in doomed]
+            try:
+                await self._with_reserve(self._repository.release, job_ids)
+            except StorageFull:  # as with jobs
+                await asyncio.to_thread(self._remove_projects, doomed)
+                await self._repository.release(job_ids)
+            else:
+                await asyncio.to_thread(self._remove_projects, doomed)
+            _log.info("gave up the projects of %d ended jobs", len(doomed))
+        return bool(doomed)
+
+    async def _projects(self, seconds_ago: float) -> Sequence[Job]:
+        before = self._clock.now().earlier(seconds_ago)
+        jobs = await self._repository.oldest_stashed(limit=_BATCH, before=before)
+        return [job for job in jobs if job.id not in self._in_hand]
+
+    @staticmethod
+    def _fitting(jobs: Sequence[Job], wanted: int, files: int = 0) -> Sequence[Job]:
+        """Return the first of ``jobs`` that take up that many bytes, and are that many."""
+        freed = 0
+        for count, job in enumerate(jobs):
+            if freed >= wanted and count >= files:
+                return jobs[:count]
+            freed += job.zip_size
+        return jobs
+
+    def _remove_projects(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._repository.stash.remove_job(job.id)
 
     async def _expired(self) -> Sequence[Job]:
         if not self._settings.keep_for:
@@ -118,7 +165,7 @@ class Retention:
             return
         job_ids = [job.id for job in jobs]
         try:
-            await self._forget(job_ids)
+            await self._with_reserve(self._repository.forget, job_ids)
         except StorageFull:
             # Nothing can be written, but names can be taken away, and that makes room.
             await asyncio.to_thread(self._remove_files, job_ids)
@@ -127,13 +174,15 @@ class Retention:
             await asyncio.to_thread(self._remove_files, job_ids)
         _log.info("removed %d ended jobs with their logs: %s", len(job_ids), why)
 
-    async def _forget(self, job_ids: Sequence[str]) -> None:
+    async def _with_reserve(
+        self, write: Callable[[Sequence[str]], Awaitable[int]], job_ids: Sequence[str]
+    ) -> None:
         try:
-            await self._repository.forget(job_ids)
+            await write(job_ids)
         except StorageFull:
             if not await asyncio.to_thread(self._repository.space.release_reserve):
                 raise
-            await self._repository.forget(job_ids)
+            await write(job_ids)
 
     def _size(self, job_id: str) -> int:
         return self._repository.logs.size(job_id) + self._repository.artifacts.size(job_id)

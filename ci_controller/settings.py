@@ -39,12 +39,13 @@ class JobDefaults:
             image=recipe.image or self.image,
             memory=recipe.memory or self.memory,
             cpus=recipe.cpus or self.cpus,
-            pids=self.pids,
+            pids=recipe.pids or self.pids,
             network="none" if closed else "bridge",
             log_limit=self.log_limit,
             user=self.user,
             runtime=self.runtime,
             cap_add=self.cap_add,
+            disk=recipe.disk,
         )
 
     def timeout_of(self, recipe: Recipe) -> float:
@@ -65,10 +66,14 @@ class RetentionSettings:
     what all logs and artifacts together may take. ``keep_at_least``: seconds in which no job
     goes for want of room. ``usage_interval``: seconds between two looks at
     what they take. ``keep_events_for``: seconds that an event is kept, and of
-    all events the latest ``most_events``.
+    all events the latest ``most_events``. ``projects_for``: seconds for which the
+    project of an ended job is kept, so that it can be retried; here 0 is for none.
+    ``project_bytes``: what all of these may take together.
     """
 
     keep_for: float = 0.0
+    projects_for: float = 7 * 86_400.0
+    project_bytes: int = 0
     keep_log_bytes: int = 0
     keep_at_least: float = 3600.0
     usage_interval: float = 600.0

@@ -24,8 +24,8 @@ _BATCH = 500
 async def sweep(repository: JobRepository, clock: Clock, *, grace: float) -> int:
     """Delete temporary files and stashes that nothing needs; return how many.
 
-    A stash is needed until its job has ended. What no row knows may be on its
-    way: it goes when it is older than ``grace`` seconds.
+    A stash is needed until its job has ended and its project is kept no longer.
+    What no row knows may be on its way: it goes when it is older than ``grace`` seconds.
     """
     now = clock.now().wall
     before = now - timedelta(seconds=grace)
@@ -37,7 +37,7 @@ async def sweep(repository: JobRepository, clock: Clock, *, grace: float) -> int
     while job_ids := await _some(stashed):
         rows = {job.id: job for job in await repository.get_many(job_ids)}
         removed += await _remove_stashes(
-            stash, [job_id for job_id, job in rows.items() if job.status.ended]
+            stash, [job_id for job_id, job in rows.items() if not job.stashed]
         )
         strangers.update(job_id for job_id in job_ids if job_id not in rows)
     if strangers:

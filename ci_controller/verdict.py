@@ -1,7 +1,8 @@
 """From how a container ended to what its job is told. Pure."""
 
 from ci_common.executor import ContainerExit
-from ci_common.jobs import EndReason, Result
+from ci_common.jobs import EndReason, Job, Result
+from ci_common.quantities import format_seconds
 from ci_common.recipe import Recipe
 
 PYTEST_NO_TESTS = 5
@@ -55,6 +56,15 @@ def end_note(result: Result, time_limit: float) -> str | None:
             return f"Infrastructure error: {result.detail}"
         case _:
             return None
+
+
+def queue_note(job: Job) -> str:
+    """Return what is said of a job that has waited too long."""
+    limit = format_seconds(job.queue_timeout or 0)
+    return (
+        f"it waited more than {limit} for its turn, which is its queue time-out; "
+        "submit it again with a longer one (--queue-timeout) or a higher --priority"
+    )
 
 
 def _reason_of(recipe: Recipe, exit_code: int) -> EndReason:

@@ -47,6 +47,9 @@ _BATCH = 500
 _ROWS = "SELECT * FROM jobs WHERE seq > ? ORDER BY seq LIMIT ?"
 _ROW = "SELECT * FROM jobs WHERE id = ?"
 _PACKS_OF = "SELECT pack FROM job_packs WHERE job = ? ORDER BY pack"
+_RELEASES = "SELECT 1 FROM pragma_table_info('jobs') WHERE name = 'stashed'"
+_RELEASE = "UPDATE jobs SET stashed = 0 WHERE reason IS NOT NULL"
+"""What is kept for retries is not worth its room in a backup."""
 _HAS_PACKS = "SELECT 1 FROM sqlite_schema WHERE name = 'job_packs'"
 _FORGET_ARTIFACTS = "DELETE FROM artifacts WHERE job = ?"
 _HAS_ARTIFACTS = "SELECT 1 FROM sqlite_schema WHERE name = 'artifacts'"
@@ -134,7 +137,7 @@ def _copy_files(
         with closing(_open_copy(database)) as copy:
             backup = _Backup(data, folder, live, copy, sums)
             backup.copy_jobs()
-            backup.let_go_of_packs()
+            backup.let_go_of_projects()
             copy.execute("COMMIT")
             schema = Header.of(copy).version
             jobs = dict(copy.execute("SELECT status, count(*) FROM jobs GROUP BY status"))
@@ -220,8 +223,10 @@ class _Backup:
                 self.packs.add(pack)
         return needed <= self.packs
 
-    def let_go_of_packs(self) -> None:
-        """Have the copy forget the packs that were left behind."""
+    def let_go_of_projects(self) -> None:
+        """Have the copy forget the projects and packs that were left behind."""
+        if self.copy.execute(_RELEASES).fetchone():
+            self.copy.execute(_RELEASE)
         if self.copy.execute(_HAS_PACKS).fetchone():
             for statement in _LET_GO:
                 self.copy.execute(statement)

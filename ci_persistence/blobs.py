@@ -35,9 +35,23 @@ _ADD_BLOB = """
 """
 _PACKS = """
     SELECT id, size, used_wall,
-        EXISTS (SELECT 1 FROM job_packs WHERE pack = packs.id) AS held,
-        NOT EXISTS (SELECT 1 FROM blobs WHERE pack = packs.id) AS superseded
+        EXISTS (
+            SELECT 1 FROM job_packs JOIN jobs ON jobs.seq = job
+            WHERE pack = packs.id AND jobs.reason IS NULL
+        ) AS held,
+        NOT EXISTS (SELECT 1 FROM blobs WHERE pack = packs.id)
+            AND NOT EXISTS (SELECT 1 FROM job_packs WHERE pack = packs.id) AS superseded
     FROM packs ORDER BY used_wall, id
+"""
+# Jobs that have ended lose their projects with a pack of theirs, by which they let go of it.
+_RELEASE = """
+    UPDATE jobs SET stashed = 0
+    WHERE reason IS NOT NULL AND seq IN (SELECT job FROM job_packs WHERE pack = :pack)
+    AND EXISTS (SELECT 1 FROM packs WHERE id = :pack AND used_wall = :used)
+    AND NOT EXISTS (
+        SELECT 1 FROM job_packs JOIN jobs AS holder ON holder.seq = job
+        WHERE pack = :pack AND holder.reason IS NULL
+    )
 """
 _DROP = """
     DELETE FROM packs WHERE id = :pack AND used_wall = :used
@@ -100,6 +114,7 @@ class SQLiteBlobStore:
         """Forget a pack and its blobs, unless it was used since or an unfinished job needs it."""
         values = {"pack": pack.id, "used": to_microseconds(pack.used)}
         async with self._database.transaction() as transaction:
+            await transaction.execute(_RELEASE, values)
             dropped = await transaction.execute(_DROP, values)
             await transaction.execute(_DROP_SCOPES)
             return bool(dropped)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 
-from ci_common.jobs import JobStatus
 from ci_persistence.data_directory import (
     ARTIFACTS_SUFFIX,
     LOG_SUFFIX,
@@ -29,7 +28,7 @@ OTHERS = 0o077
 
 _UNKNOWN = "not a name that a file has here; it is left alone"
 _KNOWN_PACK = "SELECT 1 FROM packs WHERE id = ?"
-_STATUSES = "SELECT id, status FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
+_STASHED = "SELECT id, stashed FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
 
 
 def check_files(
@@ -66,14 +65,14 @@ def _orphans(
 ) -> Iterator[Finding]:
     paths = files_before(folder, before)
     while batch := list(islice(paths, _BATCH)):
-        statuses = _statuses(connection, (path.stem for path in batch))
+        known = _stashed(connection, (path.stem for path in batch))
         for path in batch:
-            status = statuses.get(path.stem)
+            stashed = known.get(path.stem)
             if not any(is_job_file(path.name, suffix) for suffix in suffixes):
                 yield Finding(Kind.UNKNOWN_FILE, str(path), _UNKNOWN)
-            elif status is None and not is_held(path):
+            elif stashed is None and not is_held(path):
                 yield Finding(kind, str(path), "there is no such job")
-            elif kind is Kind.STASH_ORPHAN and status is not None and status.ended:
+            elif kind is Kind.STASH_ORPHAN and stashed is False:
                 yield Finding(kind, str(path), "the job has ended and needs it no more")
 
 
@@ -92,11 +91,12 @@ def is_known_pack(connection: sqlite3.Connection, path: Path) -> bool:
     return connection.execute(_KNOWN_PACK, (int(path.stem, 16),)).fetchone() is not None
 
 
-def _statuses(connection: sqlite3.Connection, job_ids: Iterable[str]) -> dict[str, JobStatus]:
+def _stashed(connection: sqlite3.Connection, job_ids: Iterable[str]) -> dict[str, bool]:
+    """Return of the jobs that exist whether their projects are kept."""
     # What a file is called need not be text.
     names = [job_id for job_id in job_ids if job_id.isascii()]
-    rows = connection.execute(_STATUSES, (msgspec.json.encode(names).decode(),))
-    return {row["id"]: JobStatus(row["status"]) for row in rows}
+    rows = connection.execute(_STASHED, (msgspec.json.encode(names).decode(),))
+    return {row["id"]: bool(row["stashed"]) for row in rows}
 
 
 def _open_to_others(data: DataDirectory) -> Iterator[Finding]:

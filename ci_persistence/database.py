@@ -61,8 +61,12 @@ class Transaction:
 
     async def fetch_one(self, sql: str, parameters: Parameters = ()) -> sqlite3.Row | None:
         """Return the first row, None if there is none."""
-        rows = await _fetch(self._connection, sql, parameters)
+        rows = await self.fetch_all(sql, parameters)
         return rows[0] if rows else None
+
+    async def fetch_all(self, sql: str, parameters: Parameters = ()) -> Sequence[sqlite3.Row]:
+        """Return all rows."""
+        return await _fetch(self._connection, sql, parameters)
 
 
 class Database:

@@ -23,6 +23,16 @@ def new_held_file(folder: Path, *, prefix: str, suffix: str) -> tuple[io.FileIO,
         file.close()  # a sweep had it before it was locked
 
 
+def share_held_file(path: Path) -> io.FileIO:
+    """Hold a file that is there, as others may do at the same time, until it is closed.
+
+    Raises ``OSError``.
+    """
+    file = io.FileIO(path, "rb")
+    fcntl.flock(file, fcntl.LOCK_SH)
+    return file
+
+
 def is_held(path: Path) -> bool:
     """Return whether anybody holds the file. What is gone is held by nobody."""
     with suppress(FileNotFoundError), path.open("rb", buffering=0) as file:

@@ -15,9 +15,10 @@ from ci_common.results import Counts, Coverage, ResultsState
 COLUMNS = (
     "id, seq, status, recipe, created_wall, zip_path, zip_size, zip_sha256, project, priority,"
     " submitter, labels, concurrency_group, group_policy, queue_timeout, retry_of, tree_sha256,"
-    " image_id, attempt, faults, max_attempts, preparing, container, log_base, log_settled,"
-    " fed, started_wall, started_uptime, started_boot, ended_wall, hold_until,"
-    " stop_reason, reason, exit_code, detail, traceparent, preparing_wall, container_wall, fed_wall,"
+    " image_id, stashed, attempt, faults, max_attempts, preparing, container, log_base,"
+    " log_settled, fed, started_wall, started_uptime, started_boot, ended_wall, hold_until,"
+    " stop_reason, reason, exit_code, detail, traceparent, preparing_wall, container_wall,"
+    " fed_wall,"
     " (SELECT state FROM results WHERE job = jobs.seq) AS results,"
     " (SELECT tests FROM results WHERE job = jobs.seq) AS tests,"
     " (SELECT coverage FROM results WHERE job = jobs.seq) AS coverage"
@@ -71,11 +72,18 @@ def columns_of(new: NewJob) -> Mapping[str, Any]:
         "concurrency_group": new.group,
         "group_policy": new.group_policy.value,
         "queue_timeout": new.queue_timeout,
+        "queue_deadline": _deadline(new),
         "retry_of": new.retry_of,
         "tree_sha256": new.tree_sha256,
         "traceparent": new.traceparent,
         **moment_columns("created", new.created),
     }
+
+
+def _deadline(new: NewJob) -> int | None:
+    if new.queue_timeout is None:
+        return None
+    return to_microseconds(new.created.wall + timedelta(seconds=new.queue_timeout))
 
 
 def job_from_row(row: sqlite3.Row) -> Job:
@@ -99,6 +107,7 @@ def job_from_row(row: sqlite3.Row) -> Job:
         retry_of=row["retry_of"],
         tree_sha256=row["tree_sha256"],
         image_id=row["image_id"],
+        stashed=bool(row["stashed"]),
         attempt=row["attempt"],
         faults=row["faults"],
         max_attempts=row["max_attempts"],

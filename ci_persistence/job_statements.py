@@ -37,12 +37,14 @@ def _end(source: JobStatus, change: Change) -> str:
     return _move(
         source,
         change,
-        "reason = :reason, exit_code = :exit_code, detail = :detail,"
+        # What a stop was asked for with stays, where nothing better is known.
+        "reason = :reason, exit_code = :exit_code, stashed = :stashed,"
+        " detail = CASE WHEN stop_reason IS NULL THEN :detail ELSE coalesce(:detail, detail) END,"
         " ended_wall = :ended_wall, ended_uptime = :ended_uptime, ended_boot = :ended_boot",
     )
 
 
-CLAIM = (
+TAKE = (
     _move(
         JobStatus.QUEUED,
         Change.CLAIM,
@@ -53,6 +55,7 @@ CLAIM = (
     )
     + _OF_ATTEMPT
 )
+CLAIM = TAKE + " AND group_waits = 0"
 END = {
     change: _end(JobStatus.RUNNING, change) + _OF_ATTEMPT
     for change in (Change.FINISH, Change.CANCEL)
@@ -72,7 +75,12 @@ REQUEUE = (
     + " AND stop_reason IS NULL"
 )
 CANCEL_QUEUED = _end(JobStatus.QUEUED, Change.CANCEL)
-ASK_TO_STOP = _note("stop_reason = coalesce(stop_reason, :reason)")
+EXPIRE = CANCEL_QUEUED + " AND attempt = 0"
+# The detail of an attempt before this one is not that of the stop.
+ASK_TO_STOP = _note(
+    "stop_reason = coalesce(stop_reason, :reason),"
+    " detail = CASE WHEN stop_reason IS NULL THEN :detail ELSE detail END"
+)
 _LOG_BEGINS = "log_base = :log_base, log_settled = coalesce(:log_settled, :log_base)"
 RECORD_PREPARING = (
     _note(f"preparing = :key, preparing_wall = coalesce(preparing_wall, {_NOW}), {_LOG_BEGINS}")
@@ -98,15 +106,16 @@ BY_PREFIX = f"SELECT {COLUMNS} FROM jobs WHERE id >= ? AND id < ? ORDER BY id LI
 BY_KEY = f"SELECT fingerprint, {COLUMNS} FROM jobs WHERE idempotency_key = ?"
 RECENT = f"SELECT {COLUMNS} FROM jobs WHERE seq < ? ORDER BY seq DESC LIMIT ?"
 ALL_RUNNING = f"SELECT {COLUMNS} FROM jobs WHERE {_RUNNING} ORDER BY seq"
-QUEUE_ORDER = "priority DESC, seq"
-"""The order of the queue."""
 UNCOLLECTED = (
     f"SELECT {COLUMNS} FROM jobs WHERE seq IN"
     f" (SELECT job FROM results WHERE state = '{ResultsState.PENDING}' ORDER BY job LIMIT ?)"
     " ORDER BY seq"
 )
+QUEUE_ORDER = "rank, seq"
+"""In which order queued jobs start; see ``QueueRules``."""
+
 STARTABLE = (
-    f"SELECT {COLUMNS} FROM jobs WHERE {_QUEUED}"
+    f"SELECT {COLUMNS} FROM jobs WHERE {_QUEUED} AND group_waits = 0"
     " AND (hold_until IS NULL OR hold_until <= :now OR hold_until > :latest_hold)"
     f" ORDER BY {QUEUE_ORDER} LIMIT :limit"
 )
@@ -125,10 +134,29 @@ LATEST_DURATIONS = (
     f"SELECT (ended_wall - started_wall) AS took FROM jobs WHERE {_MEASURED}"
     " ORDER BY ended_wall DESC, seq DESC LIMIT :latest"
 )
+OVERDUE = (
+    f"SELECT {COLUMNS} FROM jobs WHERE {_QUEUED} AND attempt = 0 AND queue_deadline <= :wall"
+    " AND NOT (created_boot IS :boot AND created_uptime + queue_timeout > :uptime)"
+    " ORDER BY queue_deadline LIMIT :limit"
+)
+LATEST_QUEUED = (
+    "SELECT arrived, created_wall, created_uptime, created_boot FROM jobs"
+    f" WHERE {_QUEUED} ORDER BY seq DESC LIMIT 1"
+)
+OWN_BASES = (
+    "SELECT (SELECT base FROM jobs WHERE submitter = :submitter AND reason IS NULL"
+    " AND priority = json_each.value ORDER BY base DESC LIMIT 1) FROM json_each(:priorities)"
+)
+"""The latest of a submitter's unfinished jobs of each priority, None where there is none."""
+
+UNFINISHED_OF_GROUP = (
+    "SELECT id FROM jobs WHERE project = :project AND concurrency_group = :name"
+    " AND concurrency_group <> '' AND reason IS NULL"
+)
 POSITION = (
     "SELECT"
-    f" (SELECT count(*) FROM jobs WHERE {_QUEUED} AND priority > mine.priority)"
-    f" + (SELECT count(*) FROM jobs WHERE {_QUEUED} AND priority = mine.priority"
+    f" (SELECT count(*) FROM jobs WHERE {_QUEUED} AND rank < mine.rank)"
+    f" + (SELECT count(*) FROM jobs WHERE {_QUEUED} AND rank = mine.rank"
     " AND seq <= mine.seq)"
     f" FROM jobs AS mine WHERE mine.id = ? AND mine.{_QUEUED}"
 )
@@ -154,6 +182,20 @@ SHED = (
     "DELETE FROM tests WHERE (job, number) IN (SELECT job, number FROM tests WHERE job IN"
     " (SELECT seq FROM jobs WHERE ended_wall IS NOT NULL AND id IN"
     " (SELECT value FROM json_each(:ids))) LIMIT :limit)"
+)
+OLDEST_STASHED = OLDEST_ENDED.replace(
+    "WHERE ended_wall <", "WHERE ended_wall IS NOT NULL AND stashed = 1 AND ended_wall <"
+)
+STASHED_BYTES = (
+    "SELECT coalesce(sum(zip_size), 0) FROM jobs WHERE ended_wall IS NOT NULL AND stashed = 1"
+)
+RELEASE = (
+    "UPDATE jobs SET stashed = 0 WHERE ended_wall IS NOT NULL AND stashed = 1"
+    " AND id IN (SELECT value FROM json_each(?))"
+)
+PACKS_OF = (
+    "SELECT (SELECT json_group_array(pack) FROM job_packs WHERE job = jobs.seq)"
+    " FROM jobs WHERE id = ? AND stashed = 1"
 )
 FORGET = "DELETE FROM jobs WHERE ended_wall IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
 NEWEST_RESTORE = "SELECT token FROM restores ORDER BY rowid DESC LIMIT 1"

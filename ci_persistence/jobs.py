@@ -16,8 +16,9 @@ from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
 from ci_common.job_events import EventStore
 from ci_common.job_query import JobPage, JobQuery
 from ci_common.job_totals import JobTotals
-from ci_common.jobs import EndReason, Job, JobStatus, NewJob, QueueCounts, Result
+from ci_common.jobs import EndReason, GroupPolicy, Job, JobStatus, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
+from ci_common.queue_rules import HIGHEST_PRIORITY, Latest, QueueRules, Turn
 from ci_common.results import ResultStore
 from ci_common.snapshots import SnapshotStore
 from ci_common.space import Space
@@ -32,7 +33,13 @@ from ci_persistence.disk import ensure_folder
 from ci_persistence.durations import durations
 from ci_persistence.job_events import SQLiteEventStore
 from ci_persistence.job_query import list_jobs
-from ci_persistence.job_rows import columns_of, job_from_row, moment_columns, to_microseconds
+from ci_persistence.job_rows import (
+    columns_of,
+    from_microseconds,
+    job_from_row,
+    moment_columns,
+    to_microseconds,
+)
 from ci_persistence.job_totals import read_totals
 from ci_persistence.logs import DEFAULT_MAX_LOG_BYTES, FileLogStore
 from ci_persistence.results import SQLiteResultStore
@@ -47,7 +54,6 @@ LONGEST_HOLD = timedelta(minutes=10)
 LATEST = "last"
 """The reference to the newest job."""
 
-_CANCELLED = Result(reason=EndReason.CANCELLED)
 _MOST_SHED = 5000
 """Rows of tests that go in one transaction."""
 
@@ -59,7 +65,9 @@ class SQLiteJobRepository:
     """Jobs in the SQLite file ``path``; zips and logs under ``data_dir``, by default beside it.
 
     ``busy_timeout`` is in seconds. Without ``space`` there is no mark that
-    free room must not fall below. Nothing is opened before ``initialize``.
+    free room must not fall below. ``queue_rules`` say in which order jobs start.
+    ``keep_projects``: whether a project outlives the end of its job, until it is
+    released. Nothing is opened before ``initialize``.
     """
 
     data_dir: Path
@@ -73,7 +81,7 @@ class SQLiteJobRepository:
     results: ResultStore
     space: Space
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what is kept where, and how much of it
         self,
         path: str | os.PathLike[str],
         *,
@@ -82,6 +90,8 @@ class SQLiteJobRepository:
         max_log_bytes: int = DEFAULT_MAX_LOG_BYTES,
         max_upload_bytes: int = DEFAULT_MAX_UPLOAD_BYTES,
         space: Space | None = None,
+        queue_rules: QueueRules | None = None,
+        keep_projects: bool = True,
     ) -> None:
         file = Path(path).absolute()
         self.data_dir = Path(data_dir).absolute() if data_dir is not None else file.parent
@@ -89,6 +99,8 @@ class SQLiteJobRepository:
         self.stash = FileStash(data.stash, data.uploads, max_bytes=max_upload_bytes)
         self.logs = FileLogStore(data.logs, limit=max_log_bytes)
         self.space = space or DiskSpace((self.data_dir, file.parent))
+        self._queue_rules = queue_rules or QueueRules()
+        self._keep_projects = keep_projects
         self._database = Database(file, busy_timeout=busy_timeout)
         self.blobs = SQLiteBlobStore(self._database)
         self.snapshots = SQLiteSnapshotStore(self._database)
@@ -120,7 +132,16 @@ class SQLiteJobRepository:
             earlier = await _same_submission(transaction, new)
             if earlier is not None:
                 return earlier, False
-            values = {**columns_of(new), "status": JobStatus.QUEUED.value}
+            if new.group and new.group_policy is GroupPolicy.CANCEL_OLDER:
+                await self._cancel_older(transaction, new)
+            turn = await self._turn(transaction, new)
+            values = {
+                **columns_of(new),
+                "status": JobStatus.QUEUED.value,
+                "arrived": turn.arrived,
+                "base": turn.base,
+                "rank": turn.rank,
+            }
             await transaction.execute(sql.insert(values), values)
             for name, value in new.labels.items():
                 await transaction.execute(sql.LABEL, (name, value, new.id))
@@ -184,6 +205,19 @@ class SQLiteJobRepository:
             },
         )
 
+    async def overdue(self, *, limit: int, now: Moment) -> Sequence[Job]:
+        """Return queued jobs that were never claimed and whose queue time-out is over."""
+        return await self._jobs(sql.OVERDUE, {**_moment(now), "limit": limit})
+
+    async def expire(self, job_id: str, *, detail: str, now: Moment) -> Job | None:
+        """End a queued job that was never claimed as ``QUEUE_TIMED_OUT``; return it."""
+        result = Result(reason=EndReason.QUEUE_TIMED_OUT, detail=detail)
+        values = {"id": job_id, **self._end_columns(result, now)}
+        async with self._database.transaction() as transaction:
+            if not await transaction.execute(sql.EXPIRE, values):
+                return None
+            return await _required(transaction, job_id)
+
     async def running(self) -> Sequence[Job]:
         """Return every job that is claimed and has not ended, oldest submission first."""
         return await self._jobs(sql.ALL_RUNNING)
@@ -242,14 +276,15 @@ class SQLiteJobRepository:
     async def record_stop(self, job_id: str, *, attempt: int, reason: EndReason) -> bool:
         """Note that the attempt is to be stopped, and why. The first reason stays."""
         return await self._write(
-            sql.RECORD_STOP, {"id": job_id, "attempt": attempt, "reason": reason.value}
+            sql.RECORD_STOP,
+            {"id": job_id, "attempt": attempt, "reason": reason.value, "detail": None},
         )
 
     async def finish(
         self, job_id: str, *, attempt: int, result: Result, now: Moment, collect: bool = False
     ) -> bool:
         """Write the end of a running job, once and for all."""
-        values = {"id": job_id, "attempt": attempt, **_end_columns(result, now)}
+        values = {"id": job_id, "attempt": attempt, **self._end_columns(result, now)}
         async with self._database.transaction() as transaction:
             ended = await transaction.execute(sql.END[result.change], values)
             if ended and collect:
@@ -277,13 +312,26 @@ class SQLiteJobRepository:
 
     async def oldest_ended(self, *, limit: int, before: Moment) -> Sequence[Job]:
         """Return at most ``limit`` jobs that ended before that moment, the first ended first."""
-        values = {
-            "wall": to_microseconds(before.wall),
-            "uptime": before.uptime,
-            "boot": before.boot_id,
-            "limit": limit,
-        }
-        return await self._jobs(sql.OLDEST_ENDED, values)
+        return await self._jobs(sql.OLDEST_ENDED, {**_moment(before), "limit": limit})
+
+    async def oldest_stashed(self, *, limit: int, before: Moment) -> Sequence[Job]:
+        """Return those of ``oldest_ended`` whose projects are kept."""
+        return await self._jobs(sql.OLDEST_STASHED, {**_moment(before), "limit": limit})
+
+    async def stashed_bytes(self) -> int:
+        """Return what the kept projects of ended jobs take, without the packs of trees."""
+        (row,) = await self._database.fetch_all(sql.STASHED_BYTES)
+        return int(row[0])
+
+    async def release(self, job_ids: Iterable[str]) -> int:
+        """Note that the projects of those of the jobs that have ended are kept no longer."""
+        async with self._database.transaction() as transaction:
+            return await transaction.execute(sql.RELEASE, (_json(job_ids),))
+
+    async def packs_of(self, job_id: str) -> frozenset[int] | None:
+        """Return the packs that a job's project reads from; None if it is not kept any more."""
+        row = await self._database.fetch_one(sql.PACKS_OF, (job_id,))
+        return None if row is None else frozenset(msgspec.json.decode(row[0], type=list[int]))
 
     async def forget(self, job_ids: Iterable[str]) -> int:
         """Delete the rows of those of the jobs that have ended; return how many."""
@@ -303,15 +351,47 @@ class SQLiteJobRepository:
 
     async def cancel(self, job_id: str, *, now: Moment) -> Job:
         """End a queued job, or ask for a running one to be stopped. Raises ``JobNotFound``."""
-        end = {"id": _askable(job_id), **_end_columns(_CANCELLED, now)}
-        asked = {"id": job_id, "reason": EndReason.CANCELLED.value}
         async with self._database.transaction() as transaction:
-            if not await transaction.execute(sql.CANCEL_QUEUED, end):
-                await transaction.execute(sql.ASK_TO_STOP, asked)
+            await self._cancel(transaction, _askable(job_id), now)
             row = await transaction.fetch_one(sql.BY_ID, (job_id,))
         if row is None:
             raise _not_found(job_id)
         return job_from_row(row)
+
+    async def _cancel(
+        self, transaction: Transaction, job_id: str, now: Moment, detail: str | None = None
+    ) -> None:
+        result = Result(reason=EndReason.CANCELLED, detail=detail)
+        values = {"id": job_id, **self._end_columns(result, now)}
+        if not await transaction.execute(sql.CANCEL_QUEUED, values):
+            await transaction.execute(sql.ASK_TO_STOP, values)
+
+    async def _cancel_older(self, transaction: Transaction, new: NewJob) -> None:
+        older = {"project": new.project, "name": new.group}
+        detail = f"job {new.id} of its group {new.group!r} came after it"
+        for row in await transaction.fetch_all(sql.UNFINISHED_OF_GROUP, older):
+            await self._cancel(transaction, row["id"], new.created, detail)
+
+    async def _turn(self, transaction: Transaction, new: NewJob) -> Turn:
+        row = await transaction.fetch_one(sql.LATEST_QUEUED)
+        priorities = range(new.priority, max(new.priority, HIGHEST_PRIORITY) + 1)
+        own = {"submitter": new.submitter, "priorities": _json(priorities)}
+        bases = await transaction.fetch_all(sql.OWN_BASES, own)
+        return self._queue_rules.turn(
+            priority=new.priority,
+            created=new.created,
+            latest=None if row is None else Latest(row["arrived"], _created(row)),
+            own=[base for (base,) in bases if base is not None],
+        )
+
+    def _end_columns(self, result: Result, now: Moment) -> Mapping[str, Any]:
+        return {
+            "reason": result.reason.value,
+            "exit_code": result.exit_code,
+            "detail": _storable(result.detail),
+            "stashed": int(self._keep_projects),
+            **moment_columns("ended", now),
+        }
 
     async def _jobs(
         self, query: str, parameters: Mapping[str, Any] | Sequence[Any] = ()
@@ -346,12 +426,16 @@ async def _required(transaction: Transaction, job_id: str) -> Job:
     return job_from_row(row)
 
 
-def _end_columns(result: Result, now: Moment) -> Mapping[str, Any]:
+def _created(row: sqlite3.Row) -> Moment:
+    wall = from_microseconds(row["created_wall"])
+    return Moment(wall, row["created_uptime"], row["created_boot"])
+
+
+def _moment(moment: Moment) -> Mapping[str, Any]:
     return {
-        "reason": result.reason.value,
-        "exit_code": result.exit_code,
-        "detail": _storable(result.detail),
-        **moment_columns("ended", now),
+        "wall": to_microseconds(moment.wall),
+        "uptime": moment.uptime,
+        "boot": moment.boot_id,
     }
 
 
@@ -369,8 +453,8 @@ def _not_found(reference: str) -> JobNotFound:
     )
 
 
-def _json(job_ids: Iterable[str]) -> str:
-    return msgspec.json.encode(list(job_ids)).decode()
+def _json(items: Iterable[str] | Iterable[int]) -> str:
+    return msgspec.json.encode(list(items)).decode()
 
 
 def _storable(text: str | None) -> str | None:

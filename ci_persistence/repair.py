@@ -24,7 +24,7 @@ from ci_persistence.logs import FileLogStore
 
 _LOST_LOG = "[ci] The log of this job was lost.\n"
 
-_ROW = "SELECT status, attempt, log_base, zip_path FROM jobs WHERE id = ?"
+_ROW = "SELECT status, attempt, log_base, zip_path, stashed FROM jobs WHERE id = ?"
 _CLEAR_RECIPE = "UPDATE jobs SET recipe = '{}' WHERE id = ?"
 _MOVE_ZIP = "UPDATE jobs SET zip_path = ? WHERE id = ? AND ended_wall IS NULL"
 _FORGET_ARTIFACTS = "DELETE FROM artifacts WHERE job = (SELECT seq FROM jobs WHERE id = ?)"
@@ -90,13 +90,14 @@ def _end(
     attempt = row["attempt"]
     if row["status"] == JobStatus.QUEUED:
         claim = {"id": job_id, "attempt": attempt, **moment_columns("started", now)}
-        attempt += connection.execute(sql.CLAIM, claim).rowcount
+        attempt += connection.execute(sql.TAKE, claim).rowcount
     finish = {
         "id": job_id,
         "attempt": attempt,
         "reason": EndReason.INFRA_ERROR.value,
         "exit_code": None,
         "detail": why,
+        "stashed": 0,
         **moment_columns("ended", now),
     }
     if not connection.execute(sql.END[Change.FINISH], finish).rowcount:
@@ -120,7 +121,7 @@ def _name_stashed_zip(premises: Premises, job_id: str) -> None:
 def _delete_zip(premises: Premises, subject: str) -> None:
     path = Path(subject)
     row = _row(premises, path.stem)
-    if row is None or JobStatus(row["status"]).ended:
+    if row is None or not row["stashed"]:
         path.unlink(missing_ok=True)
 
 

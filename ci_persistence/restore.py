@@ -166,6 +166,7 @@ def _take_back(
         ended = {
             "reason": result.reason.value,
             "exit_code": None,
+            "stashed": 0,
             **moment_columns("ended", now),
         }
         connection.execute(sql.END[result.change], {**values, **ended})

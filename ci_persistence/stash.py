@@ -27,7 +27,12 @@ from ci_persistence.disk import (
     is_disk_full,
     job_file,
 )
-from ci_persistence.held_files import is_held, new_held_file, unlink_unless_held
+from ci_persistence.held_files import (
+    is_held,
+    new_held_file,
+    share_held_file,
+    unlink_unless_held,
+)
 
 DEFAULT_MAX_UPLOAD_BYTES = 512 * 1024 * 1024
 """Bytes of the largest zip accepted."""
@@ -111,6 +116,10 @@ class FileUpload:
         self.path = str(final)
         return self.path
 
+    def keep(self) -> None:
+        """Have the file stay when it is let go of."""
+        self._temporary = None
+
     def discard(self) -> None:
         """Let go of the file, and delete it if it was not committed. Idempotent."""
         temporary, self._temporary = self._temporary, None
@@ -154,6 +163,31 @@ class FileStash:
             upload.discard()
             raise
         return upload
+
+    def keep_again(self, path: str, job_id: str) -> FileUpload:
+        """Have the project of one job be that of another too; return it, to be let go of.
+
+        Raises:
+            FileNotFoundError: the first one is not there any more.
+            StorageFull: the disk has no room for it.
+
+        """
+        source = self._stash_folder / Path(path).name
+        target = job_file(self._stash_folder, job_id, source.suffix)
+        file = share_held_file(source)
+        again = FileUpload(file, target, self._stash_folder, self.packs_folder, self._max_bytes)
+        try:
+            # A second name costs no room, and each may go without the other.
+            target.hardlink_to(source)
+            again.size = target.stat().st_size
+            fsync_folder(target.parent)
+        except OSError as error:
+            again.discard()  # with the second name, if it has got it
+            if is_disk_full(error):
+                raise _no_room() from error
+            raise
+        again.keep()
+        return again
 
     def _new_file(self, max_bytes: int) -> FileUpload:
         try:

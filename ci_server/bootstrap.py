@@ -9,10 +9,12 @@ from dataclasses import replace
 from ci_common.clock import SystemClock
 from ci_common.errors import ConfigurationError, ContainerGone, EngineError, StorageFull
 from ci_common.executor import Executor
+from ci_common.job_options import JobCaps
 from ci_common.job_repository import JobRepository
 from ci_common.observer import Observer
 from ci_common.outage import Outage
 from ci_common.project_zip import ZipLimits
+from ci_common.queue_rules import QueueRules
 from ci_common.signals import Signals
 from ci_common.webhooks import DestinationRules
 from ci_controller.containers import ContainerManager
@@ -45,9 +47,10 @@ from ci_server.live import LiveUpdates
 from ci_server.log_config import configure_logging
 from ci_server.parts import Parts
 from ci_server.queue import QueueWatch
+from ci_server.retries import Retries
 from ci_server.settings import Settings, is_loopback
 from ci_server.shutdown import Shutdown
-from ci_server.submissions import Submissions
+from ci_server.submissions import DiskLimits, Submissions
 from ci_server.telemetry import LONGEST_SOCKET, build_telemetry
 from ci_server.trees import Trees
 from ci_server.webhooks import Webhooks
@@ -95,12 +98,14 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
         metrics = await stack.enter_async_context(
             telemetry.page(settings, repository, controller, name, folder)
         )
+        submissions = build_submissions(settings, repository, signals, executor)
         yield Parts(
             settings=settings,
             repository=repository,
             signals=signals,
             shutdown=Shutdown(),
-            submissions=build_submissions(settings, repository, signals),
+            submissions=submissions,
+            retries=build_retries(repository, submissions),
             control=JobControl(repository, signals, SystemClock(), observer),
             queue=build_queue(settings, repository),
             webhooks=build_webhooks(settings, repository, signals),
@@ -142,6 +147,8 @@ def build_repository(settings: Settings) -> SQLiteJobRepository:
         max_log_bytes=settings.max_log_bytes,
         max_upload_bytes=settings.max_upload_bytes,
         space=build_space(settings),
+        queue_rules=QueueRules(ageing=settings.priority_ageing, share=settings.fair_share),
+        keep_projects=settings.keep_projects_for > 0,
     )
 
 
@@ -239,6 +246,8 @@ def controller_settings(settings: Settings) -> ControllerSettings:
             keep_log_bytes=settings.keep_logs_bytes,
             keep_at_least=settings.keep_at_least,
             keep_events_for=settings.keep_events_for,
+            projects_for=settings.keep_projects_for,
+            project_bytes=settings.keep_projects_bytes,
         ),
         snapshots=SnapshotSettings(
             budget=settings.snapshot_bytes, max_age=settings.snapshot_max_age
@@ -256,14 +265,15 @@ def controller_settings(settings: Settings) -> ControllerSettings:
 
 
 def job_defaults(settings: Settings) -> JobDefaults:
-    """Return what a job gets where its project says nothing."""
+    """Return what a job gets where nobody asks for anything, which is no more than its cap."""
+    caps = job_caps(settings)
     return JobDefaults(
         image=settings.default_image,
-        memory=settings.job_memory,
-        cpus=settings.job_cpus,
-        pids=settings.job_pids,
+        memory=min(settings.job_memory, caps.memory or settings.job_memory),
+        cpus=min(settings.job_cpus, caps.cpus or settings.job_cpus),
+        pids=min(settings.job_pids, caps.pids or settings.job_pids),
         network=settings.job_network,
-        timeout=settings.job_timeout,
+        timeout=min(settings.job_timeout, caps.timeout or settings.job_timeout),
         log_limit=settings.max_log_bytes,
         user=settings.job_user,
         runtime=settings.job_runtime,
@@ -272,8 +282,25 @@ def job_defaults(settings: Settings) -> JobDefaults:
     )
 
 
+def job_caps(settings: Settings) -> JobCaps:
+    """Return the most that a job may ask for."""
+    return JobCaps(
+        timeout=settings.max_job_timeout or None,
+        memory=settings.max_job_memory or None,
+        cpus=settings.max_job_cpus or None,
+        pids=settings.max_job_pids or None,
+        disk=settings.max_job_disk or None,
+        queue_timeout=settings.max_queue_timeout or None,
+    )
+
+
+def build_retries(repository: JobRepository, submissions: Submissions) -> Retries:
+    """Return what runs jobs again."""
+    return Retries(repository, submissions)
+
+
 def build_submissions(
-    settings: Settings, repository: JobRepository, signals: Signals
+    settings: Settings, repository: JobRepository, signals: Signals, executor: DiskLimits
 ) -> Submissions:
     """Return what takes submissions."""
     limits = ZipLimits(
@@ -290,6 +317,8 @@ def build_submissions(
         max_upload_bytes=settings.max_upload_bytes,
         max_attempts=settings.max_attempts,
         idle_timeout=settings.upload_idle_timeout,
+        executor=executor,
+        caps=job_caps(settings),
         trees=Trees(repository, clock, limits) if settings.blob_bytes else None,
     )
 

@@ -39,7 +39,7 @@ class JobControl:
             )
         self.signals.notify(job_topic(job.id))
         self.signals.notify(QUEUE)
-        if job.status is JobStatus.CANCELLED:
+        if not job.stashed:
             await asyncio.to_thread(self.repository.stash.remove, job.zip_path)
             if found.status is JobStatus.QUEUED:
                 self.observer.job_ended(job)

@@ -12,6 +12,7 @@ from ci_common.signals import Signals
 from ci_server.control import JobControl
 from ci_server.live import LiveUpdates
 from ci_server.queue import QueueWatch
+from ci_server.retries import Retries
 from ci_server.settings import Settings
 from ci_server.shutdown import Shutdown
 from ci_server.submissions import Submissions
@@ -54,6 +55,7 @@ class Parts:
     signals: Signals
     shutdown: Shutdown
     submissions: Submissions
+    retries: Retries
     control: JobControl
     queue: QueueWatch
     webhooks: Webhooks

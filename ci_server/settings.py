@@ -142,6 +142,12 @@ class Settings(BaseModel):
     keep_events_for: PauseSeconds = 7 * 86_400.0
     """Seconds that what happened to jobs is kept for live updates to go on from; 0 for ever."""
 
+    keep_projects_for: PauseSeconds = 7 * 86400.0
+    """Seconds the project of an ended job is kept, so that it can be retried; 0 for none."""
+
+    keep_projects_bytes: Room = 5 * 1024**3
+    """Bytes the kept projects of ended jobs may take before the oldest go; 0 for no bound."""
+
     min_free_bytes: Room = 512 * 1024**2
     """Bytes that stay free: below, nothing is taken in. Before that, old jobs go. 0: none."""
 
@@ -159,6 +165,32 @@ class Settings(BaseModel):
 
     job_pids: int = Field(default=1024, ge=16)
     """Processes and threads a job may have at once."""
+
+    max_job_timeout: PauseSeconds = 0.0
+    """Seconds that a job may ask for at the most, as its time limit; 0 for no bound."""
+
+    max_job_memory: Room = 0
+    """Bytes of memory that a job may ask for at the most; 0 for no bound."""
+
+    max_job_cpus: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """CPU cores that a job may ask for at the most; 0 for no bound."""
+
+    max_job_pids: int = Field(default=0, ge=0)
+    """Processes and threads that a job may ask for at the most; 0 for no bound."""
+
+    max_job_disk: Room = 0
+    """Bytes on disk that a job may ask for at the most; 0 for no bound."""
+
+    max_queue_timeout: PauseSeconds = 0.0
+    """Seconds that a job may ask to wait for its turn at the most; 0 for no bound."""
+
+    priority_ageing: PauseSeconds = 600.0
+    """Seconds of waiting that one step of priority is worth: who has waited so much longer goes
+    before one of the next higher priority. 0: priorities mean nothing."""
+
+    fair_share: PauseSeconds = 600.0
+    """Seconds by which each unfinished job of a submitter puts the next one of the same
+    submitter back, so that submitters take turns; 0 for not at all."""
 
     job_network: Literal["bridge", "none"] = "bridge"
     """A job's network: ``bridge`` reaches the internet, ``none`` nothing. None is for all jobs."""

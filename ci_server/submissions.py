@@ -6,22 +6,30 @@ import re
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from litestar import Request
 
 from ci_common.blobs import PacksGone
 from ci_common.clock import Clock
-from ci_common.errors import InvalidRequest, StorageBusy, StorageFull
+from ci_common.errors import (
+    EngineError,
+    InvalidOption,
+    InvalidRequest,
+    StorageBusy,
+    StorageFull,
+)
+from ci_common.job_options import NO_CAPS, JobCaps, JobOptions
 from ci_common.job_repository import JobRepository
-from ci_common.jobs import Job, NewJob
+from ci_common.jobs import GroupPolicy, Job, NewJob
 from ci_common.log_context import current_job_id
 from ci_common.project_zip import ZipLimits, check_zip
 from ci_common.recipe import Recipe, detect, wanted_files
 from ci_common.signals import QUEUE, Signals
 from ci_common.stash import Upload
 from ci_common.tracing import HEADER
+from ci_server.clients import client_address
 from ci_server.trees import SCOPE_HEADER, Stashed, Trees, scope_of
 from ci_server.uploads import (
     UploadForm,
@@ -41,9 +49,20 @@ _NO_ROOM = "Try again later. On the server: free space, or keep fewer jobs (CI_K
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
+class DiskLimits(Protocol):
+    """What is asked of an executor before a job is taken."""
+
+    async def limits_disk(self) -> bool:
+        """Return whether a job's ``disk`` can be kept to. Raises ``EngineUnavailable``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submissions:
-    """Takes submissions, manifests too if there are ``trees``. ``idle_timeout`` in seconds."""
+    """Takes submissions, manifests too if there are ``trees``. ``idle_timeout`` in seconds.
+
+    No job may ask for more than ``caps``, nor ``executor`` for what it cannot do.
+    """
 
     repository: JobRepository
     signals: Signals
@@ -52,6 +71,8 @@ class Submissions:
     max_upload_bytes: int
     max_attempts: int
     idle_timeout: float
+    executor: DiskLimits
+    caps: JobCaps = NO_CAPS
     trees: Trees | None = None
 
     async def accept(self, request: Request[Any, Any, Any]) -> Job:
@@ -62,7 +83,7 @@ class Submissions:
         a manifest and are what they should be.
 
         Raises:
-            InvalidRequest: the form, the zip or the project's configuration is wrong.
+            InvalidRequest: the form, the zip, an option or the project's configuration is wrong.
             BlobsMissing: it is a manifest, and not all of its files are here.
             UploadTooLarge: it is over the limit.
             UploadAborted: the client went away.
@@ -70,24 +91,24 @@ class Submissions:
             StorageFull, DatabaseFull, StorageBusy: there is no room, or no way in, now.
 
         """
-        key = idempotency_key(request)
+        idempotency_key(request)  # a wrong one is refused before anything is read
         boundary = boundary_of(request)
         max_manifest = self.trees.max_manifest_bytes if self.trees else 0
         announces_manifest = SCOPE_HEADER in request.headers
         refuse_too_large(request, self.max_upload_bytes, max_manifest * announces_manifest)
-        self._require_room(announced_size(request))
+        self.require_room(announced_size(request))
         upload = await asyncio.to_thread(self.repository.stash.new_upload)
         try:
             form = UploadForm(
                 upload, boundary, max_bytes=self.max_upload_bytes, max_manifest=max_manifest
             )
             await receive_form(request, form, idle_timeout=self.idle_timeout)
+            asked = _Asked(form, request)
             if self.trees and form.manifest is not None:
-                return await self._accept_tree(self.trees, request, form, upload, key)
+                return await self._accept_tree(self.trees, request, asked, upload)
             job_id = str(uuid.uuid4())
-            stashed = await asyncio.to_thread(self._stash, form, upload, job_id)
-            new = self._new_job(job_id, stashed, form, key)
-            return await self._store(replace(new, traceparent=_trace_of(request)))
+            stashed = await asyncio.to_thread(self._stash, asked, upload, job_id)
+            return await self.store(self._new_job(job_id, stashed, asked))
         finally:
             upload.discard()
 
@@ -95,35 +116,37 @@ class Submissions:
         self,
         trees: Trees,
         request: Request[Any, Any, Any],
-        form: UploadForm,
+        asked: "_Asked",
         upload: Upload,
-        key: str | None,
     ) -> Job:
-        scope, job_id = scope_of(request), str(uuid.uuid4())
-        form.check()  # before anything is kept
-        command = form.command
+        scope, job_id, form = scope_of(request), str(uuid.uuid4()), asked.form
         manifest = await asyncio.to_thread(trees.read, form.manifest or b"")
         if form.has_file:
             await asyncio.to_thread(form.flush)
-        self._require_room()  # as for a zip
+        self.require_room()  # as for a zip
         if form.has_file:
             await trees.take_pack(scope, manifest, upload)
         for _ in range(_LOOKS):
             with suppress(PacksGone):
-                stashed = await trees.build(scope, manifest, job_id, command)
+                stashed = await trees.build(
+                    scope,
+                    manifest,
+                    job_id,
+                    asked.command,
+                    lambda recipe: self._settle(recipe, asked),
+                )
                 try:
-                    new = self._new_job(job_id, stashed, form, key)
-                    return await self._store(replace(new, traceparent=_trace_of(request)))
+                    return await self.store(self._new_job(job_id, stashed, asked))
                 finally:
                     stashed.upload.discard()
         raise StorageBusy("files of the manifest are being cleared away; try again in a moment")
 
-    def _stash(self, form: UploadForm, upload: Upload, job_id: str) -> Stashed:
-        form.check()
-        form.flush()
-        self._require_room()  # many uploads at once may each have fitted
+    def _stash(self, asked: "_Asked", upload: Upload, job_id: str) -> Stashed:
+        asked.form.flush()
+        self.require_room()  # many uploads at once may each have fitted
         summary = check_zip(upload.path, self.limits, collect=wanted_files)
-        recipe = detect(summary.names, summary.collected, form.command)
+        detected = detect(summary.names, summary.collected, asked.command)
+        recipe = self._settle(detected, asked)
         upload.commit(job_id)
         return Stashed(
             upload=upload,
@@ -133,29 +156,66 @@ class Submissions:
             tree_sha256=summary.tree_sha256,
         )
 
-    def _require_room(self, wanted: int = 0) -> None:
+    def _settle(self, recipe: Recipe, asked: "_Asked") -> Recipe:
+        limited = asked.options.limited(recipe)
+        self.caps.check(limited, asked.options.queue_timeout)
+        return limited
+
+    async def check(self, recipe: Recipe, options: JobOptions) -> None:
+        """Refuse a job that asks for more than there is. Raises ``InvalidOption``."""
+        self.caps.check(recipe, options.queue_timeout)
+        await self._check_disk(recipe)
+
+    async def _check_disk(self, recipe: Recipe) -> None:
+        if recipe.disk is None:
+            return
+        with suppress(EngineError):  # it waits for the engine, which says the same then
+            if not await self.executor.limits_disk():
+                raise InvalidOption(
+                    "disk: what jobs run on here cannot limit it",
+                    hint="Leave it out. Docker can on btrfs, zfs, and XFS with pquota.",
+                )
+
+    def require_room(self, wanted: int = 0) -> None:
+        """Take nothing in while there is no room. Raises ``StorageFull``."""
         shortage = self.repository.space.shortage(wanted)
         if shortage is not None:
             raise StorageFull(f"no job is taken now: {shortage}", hint=_NO_ROOM)
 
-    def _new_job(self, job_id: str, stashed: Stashed, form: UploadForm, key: str | None) -> NewJob:
+    def _new_job(self, job_id: str, stashed: Stashed, asked: "_Asked") -> NewJob:
+        options = asked.options
         return NewJob(
             id=job_id,
-            recipe=_with_artifacts(stashed.recipe, form.artifacts),
+            recipe=_with_artifacts(stashed.recipe, asked.artifacts),
             zip_path=stashed.upload.path,
             zip_size=stashed.size,
             zip_sha256=stashed.sha256,
             created=self.clock.now(),
-            project=form.project,
+            project=asked.project,
+            submitter=options.submitter or asked.address,
+            labels=options.labels,
+            priority=options.priority or 0,
+            group=options.group,
+            group_policy=options.group_policy or GroupPolicy.CANCEL_OLDER,
+            queue_timeout=options.queue_timeout,
             max_attempts=self.max_attempts,
-            idempotency_key=key,
+            idempotency_key=asked.key,
+            fingerprint=asked.fingerprint(stashed.sha256),
             tree_sha256=stashed.tree_sha256,
-            fingerprint=_fingerprint(stashed.sha256, form),
+            traceparent=asked.traceparent,
             packs=stashed.packs,
         )
 
-    async def _store(self, new: NewJob) -> Job:
+    async def store(self, new: NewJob) -> Job:
+        """Store a job whose project is stashed; with a key seen before, return the first one.
+
+        Raises:
+            InvalidOption: the engine cannot do what it asks for.
+            PacksGone, IdempotencyConflict, DatabaseFull, StorageBusy: nothing is left behind.
+
+        """
         try:
+            await self._check_disk(new.recipe)
             # Cancelling does not stop the SQL. The row may be there or not, so
             # the zip stays then: without a row it is swept.
             job, is_new = await asyncio.shield(self.repository.add(new))
@@ -183,19 +243,28 @@ def idempotency_key(request: Request[Any, Any, Any]) -> str | None:
     return key
 
 
-def _trace_of(request: Request[Any, Any, Any]) -> str | None:
-    """Return the trace that the request belongs to, None where there are no traces."""
-    trace: str | None = request.scope["state"].get(HEADER)
-    return trace
+class _Asked:
+    """What a request asks for, read before anything is kept. Raises ``InvalidRequest``."""
+
+    def __init__(self, form: UploadForm, request: Request[Any, Any, Any]) -> None:
+        self.form = form
+        self.key = idempotency_key(request)
+        self.address = client_address(request)
+        self.traceparent: str | None = request.scope["state"].get(HEADER)
+        self.command = form.command
+        self.project = form.project
+        self.artifacts = form.artifacts
+        self.options = form.options
+
+    def fingerprint(self, digest: str) -> str:
+        """Return what makes two submissions the same one; ``digest`` is their project's."""
+        said: tuple[object, ...] = (digest, self.command, self.project)
+        # What is not said leaves it as it always was: a key may be older than this version.
+        said += (self.artifacts,) if self.artifacts else ()
+        said += (self.options.given,) if self.options.given else ()
+        return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
 
 
 def _with_artifacts(recipe: Recipe, patterns: tuple[str, ...]) -> Recipe:
     both = dict.fromkeys((*recipe.artifacts, *patterns))
     return replace(recipe, artifacts=tuple(both)) if patterns else recipe
-
-
-def _fingerprint(digest: str, form: UploadForm) -> str:
-    said: tuple[object, ...] = (digest, form.command, form.project)
-    if form.artifacts:
-        said += (form.artifacts,)
-    return hashlib.sha256(msgspec.json.encode(said)).hexdigest()

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -86,9 +86,16 @@ class Trees:
         await self.repository.blobs.add_pack(scope, pack, upload.size, blobs, now)
 
     async def build(
-        self, scope: bytes, manifest: Manifest, job_id: str, command: tuple[str, ...] | None
+        self,
+        scope: bytes,
+        manifest: Manifest,
+        job_id: str,
+        command: tuple[str, ...] | None,
+        settle: Callable[[Recipe], Recipe],
     ) -> Stashed:
         """Return the tree of a manifest, durably on disk and to be let go of.
+
+        ``settle`` makes the recipe what it is to be, or refuses it.
 
         Raises:
             BlobsMissing: not all contents are here.
@@ -99,7 +106,7 @@ class Trees:
 
         """
         places = await self._locate(scope, manifest)
-        return await asyncio.to_thread(self._write, manifest, places, job_id, command)
+        return await asyncio.to_thread(self._write, manifest, places, job_id, command, settle)
 
     def _check_pack(self, manifest: Manifest, upload: Upload, pack: int) -> dict[bytes, Place]:
         with Path(upload.path).open("rb") as file:
@@ -120,10 +127,11 @@ class Trees:
         places: Sequence[Place],
         job_id: str,
         command: tuple[str, ...] | None,
+        settle: Callable[[Recipe], Recipe],
     ) -> Stashed:
         _check_sizes(manifest, places, self.limits)
         archive = TreeArchive(manifest, places, self.repository.stash.packs_folder)
-        recipe = detect(archive.paths, self._collect(archive), command)
+        recipe = settle(detect(archive.paths, self._collect(archive), command))
         content = encode_tree(manifest, places, _PACKS_FROM_STASH)
         return Stashed(
             upload=self.repository.stash.keep_tree(job_id, content),

@@ -15,7 +15,8 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
-from ci_common.errors import InvalidRequest, UploadAborted, UploadTooLarge
+from ci_common.errors import InvalidOption, InvalidRequest, UploadAborted, UploadTooLarge
+from ci_common.job_options import MAX_LABELS, OPTIONS, JobOptions, read_options
 from ci_common.recipe import check_pattern
 from ci_common.stash import Upload
 
@@ -35,6 +36,9 @@ FORM_OVERHEAD = 128 * 1024
 FIELD_LIMITS: Mapping[str, int] = {"command": 64 * 1024, "project": 1024, "artifact": 16 * 1024}
 """Bytes of the fields beside ``file``."""
 
+LONGEST_OPTION = 4 * 1024
+"""Bytes of a field that is an option of the job."""
+
 LONGEST_PROJECT = 200
 """Characters of a project's name."""
 
@@ -47,7 +51,8 @@ class UploadForm:
     ) -> None:
         self._upload = upload
         self._max_bytes = max_bytes
-        self._limits = {**FIELD_LIMITS, "manifest": max_manifest}
+        options = dict.fromkeys(OPTIONS, LONGEST_OPTION)
+        self._limits = {**FIELD_LIMITS, **options, "manifest": max_manifest}
         self._received = 0
         self._file_size = 0
         self._pending: list[bytes] = []
@@ -56,6 +61,7 @@ class UploadForm:
         self._header_name = bytearray()
         self._header_value = bytearray()
         self._fields: dict[str, bytearray] = {}
+        self._labels: list[bytearray] = []
         self._part = ""
         self._has_file = False
         self._ended = False
@@ -180,6 +186,25 @@ class UploadForm:
         """Return if every field can be used. Raises ``InvalidRequest``."""
         _ = self.command, self.project, self.artifacts
 
+    @property
+    def options(self) -> JobOptions:
+        """What is said about the job beside its project.
+
+        Raises:
+            InvalidOption: one of them cannot be used.
+
+        """
+        given = {name: [self._fields[name]] for name in OPTIONS if name in self._fields}
+        if self._labels:
+            given["label"] = self._labels
+        try:
+            texts = {name: [each.decode() for each in raw] for name, raw in given.items()}
+        except UnicodeDecodeError:
+            raise InvalidOption(
+                "an option of the job is not UTF-8 text", hint="Encode the form as UTF-8."
+            ) from None
+        return read_options(texts)
+
     def _callbacks(self) -> "MultipartCallbacks":
         return {
             "on_part_begin": self._begin_part,
@@ -212,7 +237,8 @@ class UploadForm:
         if name != "file" and name not in self._limits:
             raise InvalidRequest(
                 f"the form has a field {name[:50]!r} that means nothing here",
-                hint="The fields are file, manifest, command, project and artifact.",
+                hint="The fields are file, manifest, command, project, artifact,"
+                f" {', '.join(OPTIONS)}.",
             )
         if name == "manifest" and not self._limits[name]:
             raise InvalidRequest(
@@ -229,12 +255,18 @@ class UploadForm:
         self._part = name
         if name == "file":
             self._has_file = True
+        elif name == "label":
+            self._labels.append(bytearray())
+            if len(self._labels) > MAX_LABELS:
+                raise InvalidOption(
+                    f"the option label: more than {MAX_LABELS} of them", hint="Send fewer."
+                )
         else:
             self._fields[name] = bytearray()
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
         if self._part != "file":
-            field = self._fields[self._part]
+            field = self._labels[-1] if self._part == "label" else self._fields[self._part]
             field.extend(data[start:end])
             if len(field) > self._limits[self._part]:
                 raise InvalidRequest(f"the field {self._part} is too long")

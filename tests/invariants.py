@@ -23,7 +23,14 @@ CREATE TRIGGER IF NOT EXISTS watch_new AFTER INSERT ON jobs BEGIN
     INSERT INTO watched (job, was, is_now, attempt) VALUES (NEW.id, NULL, NEW.status, NEW.attempt);
 END;
 CREATE TRIGGER IF NOT EXISTS watch_moves AFTER UPDATE ON jobs
-WHEN OLD.status <> NEW.status OR OLD.reason IS NOT NULL BEGIN
+WHEN OLD.status <> NEW.status OR (
+    OLD.reason IS NOT NULL AND NOT (
+        -- Its project is given up, and nothing else.
+        OLD.stashed > NEW.stashed
+        AND (OLD.reason, OLD.exit_code, OLD.detail, OLD.attempt, OLD.ended_wall)
+            IS (NEW.reason, NEW.exit_code, NEW.detail, NEW.attempt, NEW.ended_wall)
+    )
+) BEGIN
     INSERT INTO watched (job, was, is_now, attempt)
     VALUES (NEW.id, OLD.status, NEW.status, NEW.attempt);
 END;
@@ -121,17 +128,18 @@ def leftovers(database: Path, data_dir: Path) -> list[str]:
     """
     with _open(database) as connection:
         jobs = dict(connection.execute("SELECT id, reason IS NULL FROM jobs"))
+        kept = {row[0] for row in connection.execute("SELECT id FROM jobs WHERE stashed")}
         packs = {pack_name(row[0]) for row in connection.execute("SELECT id FROM packs")}
     unfinished = {job for job, waiting in jobs.items() if waiting}
     stashed = {path.stem for path in _files(data_dir / "stash")}
-    kept = {path.name for path in _files(data_dir / "packs")}
+    packed = {path.name for path in _files(data_dir / "packs")}
     logs = {path.stem for path in _files(data_dir / "logs")}
     return [
         *(f"temporary file {path.name}" for path in _files(data_dir / "tmp")),
-        *(f"stash of {job}, which is not to run" for job in stashed - unfinished),
+        *(f"stash of {job}, which nothing needs" for job in stashed - kept),
         *(f"no stash of {job}, which is to run" for job in unfinished - stashed),
-        *(f"pack {pack} without a row" for pack in kept - packs),
-        *(f"row without its pack {pack}" for pack in packs - kept),
+        *(f"pack {pack} without a row" for pack in packed - packs),
+        *(f"row without its pack {pack}" for pack in packs - packed),
         *(f"log of {job}, which there is not" for job in logs - jobs.keys()),
     ]
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "queue": "Show which jobs run, and who is next.",
     "cancel": "Stop a job.",
     "events": "Show what happens to jobs, as it happens.",
+    "retry": "Run a job again, or only its tests that failed.",
     "run": "Run a project without a server: one job, and all is gone.",
     "serve": "Start a server.",
     "cache": "Show what the server keeps between jobs, or have it give that up.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ci_client.exits import exit_of_result
 from ci_client.interrupts import letting_go
 from ci_client.invocation import Invocation
-from ci_client.lines import DIRECTORY, JSON, PASSTHROUGH, SELECTION, Line
+from ci_client.lines import DIRECTORY, JSON, LIMITS, PASSTHROUGH, SELECTION, Line, fields_in
 from ci_client.server_parts import needing_server_parts
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ def run(
     command: tuple[str, ...],
     as_json: bool,
     passthrough_exit: bool,
-    **selected: bool,
+    include_ignored: bool,
+    with_git: bool,
+    **options: object,
 ) -> int:
     """Run the project in DIR (here, if not given) without a server.
 
@@ -39,7 +41,8 @@ def run(
     from ci_client.watch import Watch
 
     terminal = invocation.terminal
-    project = choose(terminal, directory, SelectOptions(**selected), command)
+    selected = SelectOptions(include_ignored=include_ignored, with_git=with_git)
+    project = choose(terminal, directory, selected, command, fields_in(options))
     sent = summary(project.selection)
     watch = Watch(terminal, sent, None, as_json=as_json)
     with letting_go(terminal, lambda: "stopped; the job was ended with its server"):
@@ -47,7 +50,7 @@ def run(
     return exit_of_result(complete, passthrough=passthrough_exit)
 
 
-command = Line(run, DIRECTORY, JSON, *SELECTION, PASSTHROUGH, takes_command=True)
+command = Line(run, DIRECTORY, JSON, *SELECTION, PASSTHROUGH, *LIMITS, takes_command=True)
 
 
 def _run(invocation: Invocation, project: "Project", watch: "Watch") -> "Event":
@@ -75,6 +78,7 @@ def _overrides(folder: str, invocation: Invocation) -> dict[str, str]:
         "CI_RESERVE_BYTES": "0",
         # Nobody comes after it who could use what it would take time to keep.
         "CI_SNAPSHOT_BYTES": "0",
+        "CI_KEEP_PROJECTS_FOR": "0",
     }
     # The server's log would run between the lines of the job's.
     return (

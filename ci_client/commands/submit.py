@@ -5,7 +5,17 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 from ci_client.interrupts import letting_go
-from ci_client.lines import DIRECTORY, JSON, PASSTHROUGH, SELECTION, Flag, Line, Option
+from ci_client.lines import (
+    ARTIFACT,
+    DIRECTORY,
+    JOB_OPTIONS,
+    JSON,
+    PASSTHROUGH,
+    SELECTION,
+    Flag,
+    Line,
+    fields_in,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,18 +28,19 @@ if TYPE_CHECKING:
     from ci_client.watch import Watch
 
 
-def submit(  # noqa: PLR0913 -- its options
+def submit(  # noqa: PLR0913 -- one for each option
     invocation: Invocation,
     /,
     directory: str,
     *,
     command: tuple[str, ...],
-    artifacts: tuple[str, ...],
     detached: bool,
     as_json: bool,
     dry_run: bool,
     passthrough_exit: bool,
-    **selected: bool,
+    include_ignored: bool,
+    with_git: bool,
+    **options: object,
 ) -> int:
     """Send the project in DIR (here, if not given) and watch its tests run.
 
@@ -43,18 +54,23 @@ def submit(  # noqa: PLR0913 -- its options
     The job's output goes to stdout, everything else to stderr.
     """
     from ci_client.files import SelectOptions, summary
+    from ci_client.job_options import with_defaults
     from ci_client.sending import choose
     from ci_client.watch import Watch
 
     invocation = invocation.inside(directory)
     terminal = invocation.terminal
-    project = choose(terminal, directory, SelectOptions(**selected), command)
+    selected = SelectOptions(include_ignored=include_ignored, with_git=with_git)
+    fields = with_defaults(fields_in(options), directory, invocation.environ)
+    project = choose(terminal, directory, selected, command, fields)
     if dry_run:
         return _list(invocation, project.selection, as_json=as_json)
     sent = summary(project.selection)
     watch = Watch(terminal, sent, invocation.way_back_to, as_json=as_json)
     with letting_go(terminal, lambda: _parting(invocation, project, watch)):
-        complete = _send(invocation, project, watch, artifacts, detached=detached)
+        complete = _send(
+            invocation, project, watch, detached=detached, keeps=bool(options["artifact"])
+        )
     from ci_client.exits import Exit, exit_of_result
 
     return exit_of_result(complete, passthrough=passthrough_exit) if complete else Exit.PASSED
@@ -68,14 +84,8 @@ command = Line(
     Flag("--dry-run", "dry_run", "List what would be sent, and send nothing."),
     *SELECTION,
     PASSTHROUGH,
-    options=(
-        Option(
-            ("-o", "--artifact"),
-            "artifacts",
-            "PATTERN",
-            "Keep files that the job leaves, such as htmlcov/**. May be repeated.",
-        ),
-    ),
+    ARTIFACT,
+    *JOB_OPTIONS,
     takes_command=True,
 )
 
@@ -84,11 +94,14 @@ def _send(
     invocation: Invocation,
     project: Project,
     watch: Watch,
-    artifacts: tuple[str, ...],
     *,
     detached: bool,
+    keeps: bool,
 ) -> Event | None:
-    """Submit; return how the job ended, None if that is not waited for."""
+    """Submit; return how the job ended, None if that is not waited for.
+
+    ``keeps``: whether to tell which files were kept.
+    """
     from ci_client.sending import send
 
     with (
@@ -97,21 +110,20 @@ def _send(
         project.submission(server, invocation.environ, invocation.terminal.warn) as submission,
     ):
         submission.traceparent = traceparent
-        submission.artifacts = artifacts
         if not detached:
             complete = send(server, submission, watch)
             from ci_client.verdict import next_step
 
             step = next_step(complete, watch.job_id or "", invocation.again)
             watch.conclude(complete, watch.seconds, step)
-            if artifacts:
+            if keeps:
                 from ci_client.results import tell_artifacts
 
                 tell_artifacts(invocation, server, watch.job_id or "")
             return complete
         job_id = server.submit(submission)
         watch.begin(job_id)
-        invocation.terminal.data(_answer(job_id, as_json=watch.as_json))
+        invocation.terminal.data(answer(job_id, as_json=watch.as_json))
         return None
 
 
@@ -124,7 +136,8 @@ def _span(invocation: Invocation) -> AbstractContextManager[str | None]:
     return nullcontext()
 
 
-def _answer(job_id: str, *, as_json: bool) -> str:
+def answer(job_id: str, *, as_json: bool) -> str:
+    """Return what goes to stdout when nobody watches."""
     if not as_json:
         return f"{job_id}\n"
     import json

@@ -23,6 +23,7 @@ from ci_common.api.results import (
     past_case_view,
     results_state,
 )
+from ci_common.api.retries import RetryRequest
 
 __all__ = [
     "PROBLEM_MEDIA_TYPE",
@@ -45,6 +46,7 @@ __all__ = [
     "QueueDepth",
     "QueueView",
     "QueuedJobView",
+    "RetryRequest",
     "RunningJobView",
     "artifacts_view",
     "event_view",

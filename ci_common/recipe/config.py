@@ -14,6 +14,12 @@ from ci_common.recipe.model import Recipe
 SMALLEST_MEMORY = 6 * 1024**2
 """Bytes. Docker refuses to start a container with less."""
 
+FEWEST_PIDS = 16
+"""Processes and threads that a job needs to get anywhere."""
+
+SMALLEST_DISK = 16 * 1024**2
+"""Bytes."""
+
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 READ_ONLY_ENV = frozenset(
@@ -215,6 +221,21 @@ def _cpus(value: object) -> float:
     return _number(value, "a number of cores, such as 2 or 0.5")
 
 
+def _pids(value: object) -> int:
+    expected = "a whole number of processes and threads, such as 256"
+    number = _number(value, expected)
+    if number != int(number) or number < FEWEST_PIDS:
+        raise ValueError(f"must be {expected}, {FEWEST_PIDS} at the least")
+    return int(number)
+
+
+def _disk(value: object) -> int:
+    disk = int(_quantity(value, parse_bytes, 'text such as "10g", or a number of bytes'))
+    if disk < SMALLEST_DISK:
+        raise ValueError(f'{value!r} is too little for a project; "16m" is the least')
+    return disk
+
+
 def _network(value: object) -> str:
     if value not in ("bridge", "none"):
         raise ValueError('must be "bridge" (with network) or "none" (without)')
@@ -250,10 +271,31 @@ _READERS: dict[str, Callable[[object], object]] = {
     "timeout": _timeout,
     "memory": _memory,
     "cpus": _cpus,
+    "pids": _pids,
+    "disk": _disk,
     "network": _network,
     "artifacts": _patterns,
     "reports": _patterns,
     "coverage": _patterns,
 }
+
+_NUMBERS = frozenset({"cpus", "pids"})
+
+
+def read_limit(key: str, text: str) -> object:
+    """Return the value of ``timeout``, ``memory``, ``cpus``, ``pids`` or ``disk`` given as text.
+
+    Raises:
+        ValueError: it cannot be used; the text says what can.
+
+    """
+    value: object = text
+    if key in _NUMBERS:
+        try:
+            value = float(text)
+        except ValueError:
+            value = text
+    return _READERS[key](value)
+
 
 CONFIGURATION_KEYS = tuple(_READERS)

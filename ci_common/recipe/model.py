@@ -30,6 +30,10 @@ class Recipe:
     memory: int | None = None
     """Bytes."""
     cpus: float | None = None
+    pids: int | None = None
+    """Processes and threads."""
+    disk: int | None = None
+    """Bytes."""
     network: str | None = None
     """``bridge`` or ``none``."""
     artifacts: tuple[str, ...] = ()

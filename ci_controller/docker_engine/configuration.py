@@ -23,6 +23,18 @@ def labels(namespace: str, role: str, key: str) -> dict[str, str]:
     return {NAMESPACE: namespace, ROLE: role, KEY: key}
 
 
+def limits_disk(info: Mapping[str, Any]) -> bool:
+    """Return whether an engine that says this of itself can bound what a container writes.
+
+    Of overlay2 it takes XFS below, mounted with ``pquota``; whether that is so, only
+    creating a container tells.
+    """
+    below = dict(map(tuple, info.get("DriverStatus") or ()))
+    driver = info.get("Driver")
+    overlay = driver == "overlay2" and below.get("Backing Filesystem") == "xfs"
+    return overlay or driver in {"btrfs", "zfs", "devicemapper", "windowsfilter"}
+
+
 def is_ours(found: Mapping[str, str] | None, namespace: str) -> bool:
     """Whether labels found on something say that it belongs to ``namespace``."""
     return (found or {}).get(NAMESPACE) == namespace
@@ -78,6 +90,8 @@ def _host_config(spec: ContainerSpec, network: str) -> dict[str, Any]:
         "LogConfig": {"Type": "local", "Config": _log_options(spec.log_limit)},
         "RestartPolicy": {"Name": "no"},
     }
+    if spec.disk:
+        config["StorageOpt"] = {"size": str(spec.disk)}
     if spec.runtime:
         config["Runtime"] = spec.runtime
     return config

@@ -20,6 +20,7 @@ from ci_server.routes.results import (
     list_flaky_tests,
     list_tests,
 )
+from ci_server.routes.retries import retry_job
 from ci_server.routes.streams import stream_job
 from ci_server.routes.submissions import submit, submit_async, submit_stream
 from ci_server.routes.webhooks import WEBHOOK_HANDLERS
@@ -45,6 +46,7 @@ HANDLERS = (
 
 MANAGEMENT: Sequence[ControllerRouterHandler] = (
     cancel_job,
+    retry_job,
     get_queue,
     list_artifacts,
     get_artifact,

@@ -25,6 +25,8 @@ from ci_common.api import (
     QueueDepth,
 )
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
+from ci_common.job_options import MAX_LABELS
+from ci_common.queue_rules import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from ci_server.trees import SCOPE_HEADER
 
 _MEANINGS = {
@@ -32,6 +34,7 @@ _MEANINGS = {
     404: "There is nothing of that name or id.",
     409: "More than one job id begins like that; the job's state does not allow this;"
     " or, to a manifest: files are missing.",
+    410: "The job's project is not kept any more: submit it again.",
     413: "The upload is larger than this server accepts.",
     416: "No byte of the range, or at the offset, exists.",
     422: "The idempotency key was used for a different submission.",
@@ -138,6 +141,32 @@ def _scope() -> Parameter:
     )
 
 
+def _options() -> dict[str, Reference | Schema]:
+    described = {
+        "submitter": "Who submits it. Default: the client's address. Submitters take turns.",
+        "priority": f"A whole number from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}; default 0.",
+        "timeout": "The time limit of an attempt: seconds, or `10m`.",
+        "memory": "Bytes, or `2g`.",
+        "cpus": "Cores, such as `0.5`.",
+        "pids": "Processes and threads.",
+        "disk": "What it may write: bytes, or `10g`; refused where the engine cannot limit it.",
+        "queue_timeout": "How long it may wait for its first start: seconds, or `10m`.",
+        "group": "Its concurrency group within the project.",
+        "group_policy": "`cancel_older` (the default): it cancels the others of its group; "
+        "`queue`: it waits for them.",
+    }
+    fields: dict[str, Reference | Schema] = {
+        name: Schema(type=OpenAPIType.STRING, description=text) for name, text in described.items()
+    }
+    fields["label"] = Schema(
+        type=OpenAPIType.ARRAY,
+        items=Schema(type=OpenAPIType.STRING),
+        max_items=MAX_LABELS,
+        description="`NAME` or `NAME=VALUE`; the field may come several times.",
+    )
+    return fields
+
+
 def _form() -> RequestBody:
     fields: dict[str, Reference | Schema] = {
         "file": Schema(
@@ -165,6 +194,7 @@ def _form() -> RequestBody:
         "project": Schema(
             type=OpenAPIType.STRING, max_length=200, description="A name for lists of jobs."
         ),
+        **_options(),
     }
     schema = Schema(type=OpenAPIType.OBJECT, properties=fields)
     content = {"multipart/form-data": OpenAPIMediaType(schema=schema)}
@@ -178,3 +208,11 @@ class SubmitOperation(Operation):
     def __post_init__(self) -> None:
         self.parameters = [*(self.parameters or ()), _idempotency_key(), _scope()]
         self.request_body = _form()
+
+
+@dataclass
+class RetryOperation(Operation):
+    """An operation that makes a job of another one."""
+
+    def __post_init__(self) -> None:
+        self.parameters = [*(self.parameters or ()), _idempotency_key()]

@@ -43,6 +43,12 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.error: Exception | None = None
+        self.can_limit_disk = False
+
+    async def limits_disk(self) -> bool:
+        if self.error is not None:
+            raise self.error
+        return self.can_limit_disk
 
     async def ping(self) -> EngineInfo:
         if self.error is not None:
@@ -126,12 +132,14 @@ class RunningServer:
         folder = socket_folder(repository.data_dir, "metrics", LONGEST_SOCKET)
         page = telemetry.page(settings, repository, self.controller, self.executor_name, folder)
         metrics = await page.__aenter__()
+        submissions = bootstrap.build_submissions(settings, repository, signals, self.engine)
         self.parts = Parts(
             settings=settings,
             repository=repository,
             signals=signals,
             shutdown=Shutdown(),
-            submissions=bootstrap.build_submissions(settings, repository, signals),
+            submissions=submissions,
+            retries=bootstrap.build_retries(repository, submissions),
             control=JobControl(repository, signals, SystemClock()),
             queue=bootstrap.build_queue(settings, repository),
             webhooks=bootstrap.build_webhooks(settings, repository, signals),
@@ -194,6 +202,9 @@ class RunningServer:
     def post(self, path: str, content: bytes = PROJECT, **options) -> httpx2.Response:
         files = {"file": ("project.zip", content, "application/zip")}
         return httpx2.post(self.url + path, files=files, timeout=30, **options)
+
+    def post_json(self, path: str, **options) -> httpx2.Response:
+        return httpx2.post(self.url + path, timeout=30, **options)
 
     def get(self, path: str, **options) -> httpx2.Response:
         return httpx2.get(self.url + path, timeout=30, **options)

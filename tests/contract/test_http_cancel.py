@@ -22,12 +22,18 @@ def state_of(answer: httpx2.Response) -> tuple[object, ...]:
     return answer.status_code, job["status"], job["stopping"], job["reason"]
 
 
-def test_a_queued_job_is_stopped_at_once_and_its_zip_goes(server):
+def test_a_queued_job_is_stopped_at_once_and_its_zip_stays_for_a_retry(server):
     job_id = server.submit()
     answer = cancel(server, job_id)
     assert state_of(answer) == (200, "cancelled", None, "cancelled")
     assert answer.json() == server.get(f"/jobs/{job_id}").json()
-    assert server.left_on_disk() == []
+    assert server.left_on_disk() == [f"{job_id}.zip"]
+
+
+def test_its_zip_goes_where_none_is_kept(tmp_path):
+    with running_server(tmp_path, keep_projects_for="0") as server:
+        assert cancel(server, server.submit()).status_code == 200
+        assert server.left_on_disk() == []
 
 
 def test_a_running_job_is_asked_to_stop_and_then_stopped(server):

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 from litestar.handlers import HTTPRouteHandler
 
+from ci_common.job_options import OPTIONS
 from ci_server.routes import HANDLERS, MANAGEMENT
 from tests.contract.http_harness import running_server
 
@@ -243,7 +244,7 @@ def test_the_description_names_every_route_and_no_other_host(server):
     assert described == served
     form = description["paths"]["/api/v1/submit"]["post"]["requestBody"]["content"]
     fields = set(form["multipart/form-data"]["schema"]["properties"])
-    assert {"file", "manifest", "command", "project"} <= fields
+    assert fields == {*OPTIONS, "file", "manifest", "command", "project", "artifact"}
     stream = description["paths"]["/api/v1/jobs/{reference}/stream"]["get"]["responses"]
     assert "text/event-stream" in stream["200"]["content"]
     assert "application/problem+json" in stream["404"]["content"]

@@ -159,7 +159,7 @@ def test_a_key_is_1_to_255_visible_characters(idle, key):
         (form(("file", PROJECT), ("file", PROJECT)), "invalid_request", "more than once"),
         (form(("file", PROJECT), ("command", b"rm -rf")), "invalid_request", "JSON array"),
         (form(("file", PROJECT), ("project", b"\x1b[2J")), "invalid_request", "printable"),
-        (form(("priority", b"1"), ("file", PROJECT)), "invalid_request", "priority"),
+        (form(("colour", b"1"), ("file", PROJECT)), "invalid_request", "colour"),
         (form(("file", PROJECT))[:-40], "invalid_request", "last boundary"),
         (b"", "invalid_request", "last boundary"),
         (b"garbage" * 100, "invalid_request", "malformed"),

@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 
 from ci_common.errors import CIError
 from ci_common.job_repository import JobRepository
-from ci_common.jobs import EndReason, Result
+from ci_common.jobs import EndReason, GroupPolicy, Result
 from ci_persistence.jobs import SQLiteJobRepository
 from tests.fakes.clock import FakeClock
 from tests.fakes.repository import InMemoryJobRepository, new_job
 
 NOW = FakeClock().now()
-IDS = [f"{digits}-0000-4000-8000-000000000000" for digits in ("aaaaaaaa", "aaaaaaab", "bbbbbbbb")]
+_DIGITS = ("aaaaaaaa", "aaaaaaab", "bbbbbbbb", "bbbbbbbc")
+IDS = [f"{digits}-0000-4000-8000-000000000000" for digits in _DIGITS]
+LATER = NOW.earlier(-30)
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,23 @@ reasons = st.sampled_from(EndReason)
 limits = st.integers(0, 4)
 
 adds = st.builds(
-    lambda job_id, priority, key: new_job(
-        id=job_id, priority=priority, idempotency_key=key, fingerprint=f"{key}{job_id[:8]}"
+    lambda job_id, priority, key, submitter, group, policy, queue_timeout: new_job(
+        id=job_id,
+        priority=priority,
+        idempotency_key=key,
+        fingerprint=f"{key}{job_id[:8]}",
+        submitter=submitter,
+        group=group,
+        group_policy=policy,
+        queue_timeout=queue_timeout,
     ),
     job_ids,
     st.integers(-1, 1),
     st.sampled_from([None, None, "k"]),
+    st.sampled_from(["ann", "bob"]),
+    st.sampled_from(["", "g", "g"]),
+    st.sampled_from(GroupPolicy),
+    st.sampled_from([None, 1.0, 60.0]),
 )
 results = st.builds(
     lambda reason, code: Result(reason=reason, exit_code=code, detail="why"),
@@ -61,6 +74,8 @@ calls = st.one_of(
     call("record_fed", job_ids, attempt=attempts),
     call("record_stop", job_ids, attempt=attempts, reason=reasons),
     call("cancel", job_ids, now=st.just(NOW)),
+    call("expire", job_ids, detail=st.just("it waited"), now=st.just(NOW)),
+    call("release", st.lists(job_ids, max_size=2)),
     call("finish", job_ids, attempt=attempts, result=results, now=st.just(NOW)),
     call(
         "requeue",
@@ -78,6 +93,10 @@ reads: Sequence[Call] = [
     Call("list_recent", (), {"limit": 1, "before": 2}),
     Call("startable", (), {"limit": 2, "now": NOW.wall}),
     Call("startable", (), {"limit": 10, "now": NOW.wall}),
+    Call("overdue", (), {"limit": 10, "now": LATER}),
+    *(Call("packs_of", (job_id,), {}) for job_id in IDS),
+    Call("stashed_bytes", (), {}),
+    Call("oldest_stashed", (), {"limit": 10, "before": LATER}),
     Call("running", (), {}),
     Call("count", (), {}),
 ]
@@ -108,7 +127,7 @@ async def compare(sequence: Sequence[Call], folder: Path) -> None:
         await repository.close()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(calls, max_size=25))
 def test_any_run_of_calls_is_answered_alike(sequence):
     with tempfile.TemporaryDirectory() as folder:

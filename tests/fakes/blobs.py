@@ -7,10 +7,21 @@ from ci_common.blobs import Pack, PacksGone, Place
 
 
 class InMemoryBlobStore:
-    """Complete, but gone with the process. ``holders`` returns the packs of unfinished jobs."""
+    """Complete, but gone with the process.
 
-    def __init__(self, holders: Callable[[], Collection[int]]) -> None:
+    ``holders`` returns the packs of unfinished jobs, ``keepers`` those of all jobs whose
+    projects are kept; ``lose`` is told which pack goes.
+    """
+
+    def __init__(
+        self,
+        holders: Callable[[], Collection[int]],
+        keepers: Callable[[], Collection[int]],
+        lose: Callable[[int], None],
+    ) -> None:
         self._holders = holders
+        self._keepers = keepers
+        self._lose = lose
         self._blobs: dict[tuple[bytes, bytes], Place] = {}
         self._packs: dict[int, tuple[int, datetime]] = {}
 
@@ -26,7 +37,7 @@ class InMemoryBlobStore:
     async def packs(self) -> Sequence[Pack]:
         held, leading = self._holders(), {place.pack for place in self._blobs.values()}
         found = [
-            Pack(pack, size, used, pack in held, pack not in leading)
+            Pack(pack, size, used, pack in held, pack not in {*leading, *self._keepers()})
             for pack, (size, used) in self._packs.items()
         ]
         return sorted(found, key=lambda pack: (pack.used, pack.id))
@@ -36,6 +47,7 @@ class InMemoryBlobStore:
         if size_and_use != (pack.size, pack.used) or pack.id in self._holders():
             return False
         del self._packs[pack.id]
+        self._lose(pack.id)
         await self.forget([pack.id])
         return True
 

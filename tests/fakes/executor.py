@@ -105,6 +105,7 @@ class FakeEngine:
     launch_error: str | None = None
     cut_feed_at: int | None = None
     cuts_followers: bool = False
+    can_limit_disk: bool = False
     containers: dict[str, FakeContainer] = field(default_factory=dict)
     images: FakeImages = field(default_factory=FakeImages)
     calls: list[tuple[str, str]] = field(default_factory=list)
@@ -211,6 +212,10 @@ class FakeExecutor:
     async def ping(self) -> EngineInfo:
         await self.engine.enter("ping")
         return EngineInfo(name="fake", version="1")
+
+    async def limits_disk(self) -> bool:
+        await self.engine.enter("limits_disk")
+        return self.engine.can_limit_disk
 
     async def observe(self) -> Sequence[ObservedContainer]:
         await self.engine.enter("observe")

@@ -17,6 +17,7 @@ from ci_common.job_totals import Distribution, JobTotals
 from ci_common.jobs import (
     Change,
     EndReason,
+    GroupPolicy,
     Job,
     JobStatus,
     NewJob,
@@ -26,6 +27,7 @@ from ci_common.jobs import (
     sources,
 )
 from ci_common.logs import LogStore
+from ci_common.queue_rules import Latest, QueueRules, Turn
 from ci_common.recipe import Recipe
 from ci_common.results import ResultsState, ResultStore
 from ci_common.snapshots import SnapshotStore
@@ -74,15 +76,25 @@ class InMemoryJobRepository:
     artifacts: ArtifactStore
     results: ResultStore
 
-    def __init__(self, data_dir: Path, *, max_log_bytes: int = 10_000_000) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        max_log_bytes: int = 10_000_000,
+        queue_rules: QueueRules | None = None,
+        keep_projects: bool = True,
+    ) -> None:
         self.data_dir = data_dir
         self.stash = FileStash(data_dir / "stash", data_dir / "tmp")
         self.snapshots = InMemorySnapshotStore()
         self.webhooks = InMemoryWebhookStore()
         self.logs = FileLogStore(data_dir / "logs", limit=max_log_bytes)
         self.space = DiskSpace((data_dir,))
-        self.blobs = InMemoryBlobStore(self._held_packs)
+        self.blobs = InMemoryBlobStore(self._held_packs, self._kept_packs, self._lose)
         self.events = InMemoryEventStore()
+        self._rules = queue_rules or QueueRules()
+        self._keep_projects = keep_projects
+        self._turns: dict[str, Turn] = {}
         self._jobs: dict[str, Job] = {}
         self.artifacts = FileArtifactStore(data_dir / "artifacts", data_dir / "tmp")
         self.results = InMemoryResultStore(self._jobs)
@@ -114,6 +126,9 @@ class InMemoryJobRepository:
         if new.id in self._jobs:
             raise ValueError(f"the id {new.id} is taken")
         self.blobs.hold(new.packs, new.created.wall)
+        if new.group and new.group_policy is GroupPolicy.CANCEL_OLDER:
+            self._cancel_older(new)
+        self._turns[new.id], self._created[new.id] = self._turn(new), new.created
         self._packs[new.id] = new.packs
         self._last_seq += 1
         job = Job(
@@ -180,7 +195,19 @@ class InMemoryJobRepository:
         return durations_of(self._jobs.values(), projects, latest)
 
     async def startable(self, *, limit: int, now: datetime) -> Sequence[Job]:
-        return [job for job in self._queue() if not _on_hold(job, now)][:limit]
+        ready = [job for job in self._queue() if not self._waits_for_group(job)]
+        return [job for job in ready if not _on_hold(job, now)][:limit]
+
+    async def overdue(self, *, limit: int, now: Moment) -> Sequence[Job]:
+        late = [job for job in self._queue() if not job.attempt and self._is_overdue(job, now)]
+        return sorted(late, key=self._deadline)[:limit]
+
+    async def expire(self, job_id: str, *, detail: str, now: Moment) -> Job | None:
+        job = self._jobs.get(job_id)
+        if job is None or job.attempt or job.status is not JobStatus.QUEUED:
+            return None
+        self._end(job, Result(reason=EndReason.QUEUE_TIMED_OUT, detail=detail), now)
+        return self._jobs[job_id]
 
     async def running(self) -> Sequence[Job]:
         return [job for job in self._jobs.values() if job.status is JobStatus.RUNNING]
@@ -211,6 +238,8 @@ class InMemoryJobRepository:
         )
 
     async def claim(self, job_id: str, *, attempt: int, now: Moment) -> Job | None:
+        if job_id in self._jobs and self._waits_for_group(self._jobs[job_id]):
+            return None
         claimed = self._move(
             job_id,
             attempt,
@@ -251,29 +280,16 @@ class InMemoryJobRepository:
         return self._note(job_id, attempt, fed=True, image_id=image_id)
 
     async def record_stop(self, job_id: str, *, attempt: int, reason: EndReason) -> bool:
-        earlier = self._jobs[job_id].stop_reason if job_id in self._jobs else None
-        return self._note(job_id, attempt, stop_reason=earlier or reason)
+        return self._ask_to_stop(job_id, attempt, reason)
 
     async def finish(
         self, job_id: str, *, attempt: int, result: Result, now: Moment, collect: bool = False
     ) -> bool:
-        if job_id in self._jobs and self._jobs[job_id].status is not JobStatus.RUNNING:
+        job = self._jobs.get(job_id)
+        if job is None or job.status is not JobStatus.RUNNING or job.attempt != attempt:
             return False
-        finished = self._move(
-            job_id,
-            attempt,
-            result.change,
-            reason=result.reason,
-            exit_code=result.exit_code,
-            detail=result.detail,
-            end_time=now.wall,
-            results=ResultsState.PENDING if collect else ResultsState.NONE,
-        )
-        if finished:
-            self._ended[job_id] = now
-            self._reasons[result.reason] += 1
-            self._durations.append(now.seconds_since(self._jobs[job_id].started))
-        return finished
+        self._end(job, result, now, collect=collect)
+        return True
 
     async def requeue(
         self,
@@ -303,6 +319,24 @@ class InMemoryJobRepository:
         ended = sorted(self._ended, key=lambda job_id: self._ended[job_id].wall)
         return [self._jobs[key] for key in ended if _is_earlier(self._ended[key], before)][:limit]
 
+    async def oldest_stashed(self, *, limit: int, before: Moment) -> Sequence[Job]:
+        ended = await self.oldest_ended(limit=len(self._ended), before=before)
+        return [job for job in ended if job.stashed][:limit]
+
+    async def stashed_bytes(self) -> int:
+        return sum(job.zip_size for job in self._jobs.values() if job.status.ended and job.stashed)
+
+    async def release(self, job_ids: Iterable[str]) -> int:
+        jobs = await self.get_many(job_ids)
+        going = [job for job in jobs if job.status.ended and job.stashed]
+        for job in going:
+            self._jobs[job.id] = replace(job, stashed=False)
+        return len(going)
+
+    async def packs_of(self, job_id: str) -> frozenset[int] | None:
+        job = self._jobs.get(job_id)
+        return self._packs[job_id] if job is not None and job.stashed else None
+
     async def forget(self, job_ids: Iterable[str]) -> int:
         gone = [job_id for job_id in set(job_ids) if self._ended.pop(job_id, None)]
         for job_id in gone:
@@ -313,26 +347,102 @@ class InMemoryJobRepository:
 
     async def cancel(self, job_id: str, *, now: Moment) -> Job:
         job = await self.get(job_id)
-        if job.status is JobStatus.QUEUED:
-            ended = {"reason": EndReason.CANCELLED, "exit_code": None, "detail": None}
-            self._move(job_id, job.attempt, Change.CANCEL, end_time=now.wall, **ended)
-            self._ended[job_id] = now
-            self._reasons[EndReason.CANCELLED] += 1
-        else:
-            reason = job.stop_reason or EndReason.CANCELLED
-            self._note(job_id, job.attempt, stop_reason=reason)
+        self._cancel(job, now)
         return self._jobs[job_id]
+
+    def _cancel(self, job: Job, now: Moment, detail: str | None = None) -> None:
+        if job.status is JobStatus.QUEUED:
+            self._end(job, Result(reason=EndReason.CANCELLED, detail=detail), now)
+        else:
+            self._ask_to_stop(job.id, job.attempt, EndReason.CANCELLED, detail)
+
+    def _cancel_older(self, new: NewJob) -> None:
+        detail = f"job {new.id} of its group {new.group!r} came after it"
+        for job in list(self._jobs.values()):
+            if (job.project, job.group) == (new.project, new.group) and not job.status.ended:
+                self._cancel(job, new.created, detail)
+
+    def _ask_to_stop(
+        self, job_id: str, attempt: int, reason: EndReason, detail: str | None = None
+    ) -> bool:
+        job = self._jobs.get(job_id)
+        if job is None:
+            return False
+        if job.stop_reason is not None:
+            reason, detail = job.stop_reason, job.detail
+        return self._note(job_id, attempt, stop_reason=reason, detail=detail)
+
+    def _end(self, job: Job, result: Result, now: Moment, *, collect: bool = False) -> None:
+        asked_with = job.detail if job.stop_reason is not None else None
+        self._put(
+            replace(
+                job,
+                status=next_status(job.status, result.change),
+                reason=result.reason,
+                exit_code=result.exit_code,
+                detail=result.detail if result.detail is not None else asked_with,
+                end_time=now.wall,
+                stashed=self._keep_projects,
+                results=ResultsState.PENDING if collect else ResultsState.NONE,
+            )
+        )
+        self._ended[job.id] = now
+        self._reasons[result.reason] += 1
+        if job.started is not None:
+            self._durations.append(now.seconds_since(job.started))
+
+    def _turn(self, new: NewJob) -> Turn:
+        unfinished = [job for job in self._jobs.values() if not job.status.ended]
+        queue = [job for job in unfinished if job.status is JobStatus.QUEUED]
+        last = max(queue, key=lambda job: job.seq, default=None)
+        own = [
+            self._turns[job.id].base
+            for job in unfinished
+            if job.submitter == new.submitter and job.priority >= new.priority
+        ]
+        latest = Latest(self._turns[last.id].arrived, self._created[last.id]) if last else None
+        return self._rules.turn(priority=new.priority, created=new.created, latest=latest, own=own)
+
+    def _waits_for_group(self, job: Job) -> bool:
+        if not job.group or job.group_policy is not GroupPolicy.QUEUE:
+            return False
+        group = [
+            each
+            for each in self._jobs.values()
+            if (each.project, each.group) == (job.project, job.group)
+        ]
+        first = next(each for each in self._queue() if each in group)
+        return first != job or any(each.status is JobStatus.RUNNING for each in group)
+
+    def _deadline(self, job: Job) -> datetime:
+        return self._created[job.id].wall + timedelta(seconds=job.queue_timeout or 0)
+
+    def _is_overdue(self, job: Job, now: Moment) -> bool:
+        if job.queue_timeout is None:
+            return False
+        created = self._created[job.id]
+        early = created.boot_id == now.boot_id and created.uptime + job.queue_timeout > now.uptime
+        return now.wall >= self._deadline(job) and not early
 
     def _held_packs(self) -> set[int]:
         unfinished = (job.id for job in self._jobs.values() if not job.status.ended)
         return {pack for job_id in unfinished for pack in self._packs[job_id]}
+
+    def _kept_packs(self) -> set[int]:
+        stashed = (job.id for job in self._jobs.values() if job.stashed)
+        return {pack for job_id in stashed for pack in self._packs[job_id]}
+
+    def _lose(self, pack: int) -> None:
+        for job in list(self._jobs.values()):
+            if job.status.ended and pack in self._packs[job.id]:
+                self._jobs[job.id] = replace(job, stashed=False)
 
     def _newest_first(self) -> list[Job]:
         return sorted(self._jobs.values(), key=lambda job: -job.seq)
 
     def _queue(self) -> list[Job]:
         queued = [job for job in self._jobs.values() if job.status is JobStatus.QUEUED]
-        return sorted(queued, key=lambda job: (-job.priority, job.seq))
+        return sorted(queued, key=lambda job: (self._turns[job.id].rank, job.seq))
 
     def _put(self, job: Job) -> None:
         self.events.changed(self._jobs.get(job.id), job)

@@ -132,6 +132,7 @@ class SimulatedExecutor(FakeExecutor):
 
     open = _asked("open")
     ping = _asked("ping")
+    limits_disk = _asked("limits_disk")
     observe = _asked("observe")
     take_standby = _asked("take_standby")
     launch = _asked("launch")

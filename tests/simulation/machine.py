@@ -152,6 +152,13 @@ class Simulation(RuleBasedStateMachine):
         self.world.cancel(self._server(which), self._pick(job_ids[::-1], job))
         self._settle()
 
+    @precondition(lambda self: self.world.servers and self.world.invariants.rows())
+    @rule(which=which, job=which)
+    def retry(self, which: int, job: int) -> None:
+        job_ids = list(self.world.invariants.rows())
+        self.world.retry(self._server(which), self._pick(job_ids[::-1], job))
+        self._settle()
+
     @precondition(lambda self: self.world.servers)
     @rule(which=which)
     def prune(self, which: int) -> None:

@@ -16,6 +16,7 @@ from ci_controller.settings import ControllerSettings, RetentionSettings
 from ci_controller.standby import StandbySettings
 from ci_persistence.jobs import SQLiteJobRepository
 from ci_server.control import JobControl
+from ci_server.retries import Retries
 from ci_server.submissions import Submissions
 from ci_server.trees import Trees
 from tests.fakes.clock import FakeClock
@@ -48,8 +49,13 @@ _SETTINGS = ControllerSettings(
 
 
 def settings(*, keep_for: float) -> ControllerSettings:
-    """Return what a controller may do here; ended jobs are kept so many seconds, 0 for ever."""
-    retention = RetentionSettings(keep_for=keep_for, keep_at_least=LEAST_KEPT)
+    """Return what a controller may do here; ended jobs are kept so many seconds, 0 for ever.
+
+    Their projects are kept for less: for twice as long as a sweep takes to come again.
+    """
+    retention = RetentionSettings(
+        keep_for=keep_for, keep_at_least=LEAST_KEPT, projects_for=2 * GRACE
+    )
     return replace(_SETTINGS, retention=retention)
 
 
@@ -114,8 +120,10 @@ class Server:
             max_upload_bytes=1_000_000,
             max_attempts=3,
             idle_timeout=60.0,
+            executor=SimulatedExecutor(around.engine, process),
             trees=Trees(self.repository, around.clock, limits),
         )
+        self.retries = Retries(self.repository, self.submissions)
 
     async def start(self) -> None:
         await self.repository.initialize()
@@ -145,7 +153,7 @@ def _repository(process: Process, around: Surroundings) -> SQLiteJobRepository:
         repository.stash,
         process,
         "stash",
-        made={"new_upload": _let_go, "keep_tree": _let_go},
+        made={"new_upload": _let_go, "keep_tree": _let_go, "keep_again": _let_go},
         after=around.file_times.correct,
     )
     logs: Any = Handle(

@@ -48,6 +48,8 @@ class Pace(Enum):
 class Form:
     """A request whose body is a multipart form, in two pieces."""
 
+    client = None
+
     def __init__(self, headers: Mapping[str, str], body: bytes, pace: Pace) -> None:
         self.headers = headers
         self.scope: dict[str, Any] = {"state": {}}

@@ -15,6 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 from ci_common.errors import CIError
+from ci_common.job_options import JobOptions
 from ci_common.jobs import Job
 from ci_common.outage import Outage
 from ci_common.signals import CACHE
@@ -159,6 +160,17 @@ class World:
             self.trace.append(f"{job_id} is told to be cancelled")
 
         self._ask(server, cancel())
+
+    def retry(self, server: Server, job_id: str) -> None:
+        """Run a job again; what is refused, because it has not ended or is gone, is no matter."""
+
+        async def retry() -> None:
+            job = await server.retries.retry(job_id, JobOptions(), failed_only=False, key=None)
+            assert job.retry_of == job_id
+            self.promises.accepted(job, None)
+            self.trace.append(f"{job.id} is a retry of {job_id}")
+
+        self._ask(server, retry())
 
     def prune(self, server: Server) -> None:
         """Give up all snapshots, as ``ci cache prune`` does."""

@@ -88,7 +88,8 @@ def test_all_that_bootstrap_builds_is_behind_stand_ins():
     """Of the rest each is built from these, and calls them."""
     builders = {name for name in vars(bootstrap) if name.startswith("build_")}
     others = {"build_space", "build_controller", "build_submissions", "build_telemetry"}
-    assert builders == {*BUILT, *others, "build_deliverer", "build_queue", "build_webhooks"}
+    beside = {"build_deliverer", "build_queue", "build_retries", "build_webhooks"}
+    assert builders == {*BUILT, *others, *beside}
 
 
 @pytest.mark.parametrize("text", ["after JobRepository.add", "before LogWriter.write:3"])

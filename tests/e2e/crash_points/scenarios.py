@@ -132,6 +132,10 @@ SCENARIOS: Mapping[str, Scenario] = {
         forgets=1,
         settings={"keep_logs_bytes": "1", "keep_at_least": "0"},
     ),
+    "project not kept": _plain(settings={"keep_projects_for": "0"}),
+    "project kept no longer": _plain(
+        abandoned=True, before="job", settings={"keep_projects_bytes": "1"}
+    ),
     "dependencies": _installing(snapshots=1),
     "no room for dependencies": _installing(settings={"snapshot_bytes": "1"}),
     "nothing to install": Scenario(

@@ -30,6 +30,8 @@ USUAL = [
     "submit --async --async",
     "run",
     "run demo --json -- true",
+    "retry last",
+    "retry 550e --failed --async --json --passthrough-exit",
     "wait last",
     "wait 550e --all --json --passthrough-exit",
 ]
@@ -43,6 +45,9 @@ UNUSUAL = [
     "submit afile",
     "submit demo demo",
     "submit -",
+    "submit --label nightly --priority 3",
+    "submit --label=nightly demo",
+    "retry",
     "wait",
     "wait a b",
     "wait last -- true",
@@ -107,8 +112,8 @@ def test_every_option_and_no_other_is_known_to_both(name: str) -> None:
     parameters = as_click(LINES[name]).params
     known = [each for each in parameters if isinstance(each, click.Option)]
     options = {name for each in known for name in each.opts}
-    valued = {name for option in LINES[name].options for name in option.names}
-    assert options == {flag.name for flag in LINES[name].flags} | valued
+    named = {one for each in LINES[name].options for one in each.names}
+    assert options == {flag.name for flag in LINES[name].flags} | named
 
 
 def test_a_line_with_a_value_is_left_to_click_and_one_without_gets_none(tmp_path) -> None:
@@ -116,4 +121,4 @@ def test_a_line_with_a_value_is_left_to_click_and_one_without_gets_none(tmp_path
     assert line.read(["-o", "out/**", str(tmp_path)]) is None
     plain = line.read([str(tmp_path)])
     assert plain is not None
-    assert plain["artifacts"] == ()
+    assert plain["artifact"] == ()

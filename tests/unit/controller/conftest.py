@@ -105,7 +105,7 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path):
-    world = World(InMemoryJobRepository(tmp_path))
+    world = World(InMemoryJobRepository(tmp_path, keep_projects=False))
     yield world
     for controller in world.controllers:
         await controller.stop()

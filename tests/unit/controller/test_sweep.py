@@ -151,6 +151,8 @@ async def test_the_stash_of_a_job_that_has_ended_needs_no_while(repository):
     await repository.claim(jobs[0].id, attempt=0, now=CLOCK.now())
     passed = Result(reason=EndReason.PASSED, exit_code=0)
     await repository.finish(jobs[0].id, attempt=1, result=passed, now=CLOCK.now())
+    assert await sweep(repository, CLOCK, grace=60) == 0  # it is kept for a retry
+    await repository.release([jobs[0].id])
     later = FakeClock()
     later.advance(1)
     for path in (repository.data_dir / "stash").iterdir():

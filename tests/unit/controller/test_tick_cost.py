@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ci_common.jobs import GroupPolicy
 from ci_common.recipe import Recipe
 from ci_controller.observe import Work, observe
 from ci_controller.plan import Claim, plan
@@ -60,13 +61,15 @@ async def cost_of_a_look(repository: SQLiteJobRepository) -> tuple[list[str], in
 
 async def test_a_long_queue_costs_a_tick_nothing(repository):
     """Fault 31. Statements, SQLite's steps and so the rows it reads, and the engine's calls."""
-    for _ in range(10):
-        await repository.add(new_job())
+    for number in range(10):
+        # Those that wait for others of their group, or for longer than they were to, count too.
+        tags = {"group": "g", "group_policy": GroupPolicy.QUEUE} if number % 2 else {}
+        await repository.add(new_job(queue_timeout=3600.0, **tags))
     with_few, steps_with_few, calls = await cost_of_a_look(repository)
     lengthen_the_queue(repository, 999)
     assert (await repository.count()).queued == 10_000
     with_many, steps_with_many, calls_with_many = await cost_of_a_look(repository)
-    assert len(with_few) == 2, with_few
+    assert len(with_few) == 3, with_few
     assert calls == calls_with_many == ["observe"]
     assert with_many == with_few
     assert steps_with_many == steps_with_few
@@ -82,7 +85,7 @@ async def test_a_tick_with_nothing_to_do_asks_once(repository):
     # Opening again asks the engine for nothing.
     assert [call for call, _ in world.engine.calls] == ["open", "observe"]
     await controller.stop()
-    assert len(watch.statements) == 2, watch.statements
+    assert len(watch.statements) == 3, watch.statements
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,8 @@ async def test_nothing_is_left_of_what_was_dropped(repository, tmp_path):
     await repository.claim(job.id, attempt=0, now=NOW)
     done = Result(reason=EndReason.FAILED, exit_code=1)
     await repository.finish(job.id, attempt=1, result=done, now=NOW)
+    assert rows(tmp_path / "jobs.db", "job_packs") == 1
+    await repository.release([job.id])
     assert rows(tmp_path / "jobs.db", "job_packs") == 0
 
     for pack in await repository.blobs.packs():

@@ -112,7 +112,9 @@ async def zip_without_a_row(data):
 
 
 async def zip_of_an_ended_job(data):
-    return str(placed(data, f"stash/{(await data.ended()).id}.zip"))
+    job = await data.ended()
+    await data.repository.release([job.id])
+    return str(placed(data, f"stash/{job.id}.zip"))
 
 
 async def upload_left_over(data):

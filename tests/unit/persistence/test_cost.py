@@ -1,5 +1,6 @@
 """What is done often costs the same however many jobs have ended: counted, never timed."""
 
+import itertools
 import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable
@@ -22,10 +23,14 @@ from tests.unit.persistence.filling import fill_with_ended_jobs
 NOW = FakeClock().now()
 FEW = 1_000
 MANY = 100_000
+NUMBERS = itertools.count()
 
 
 async def add(repository: JobRepository) -> Job:
-    job, _ = await repository.add(new_job(idempotency_key=str(uuid.uuid4())))
+    # Groups in ascending order, so that each is looked for in the same number of steps.
+    group = f"g{next(NUMBERS):09}"
+    key = str(uuid.uuid4())
+    job, _ = await repository.add(new_job(idempotency_key=key, group=group, queue_timeout=60.0))
     return job
 
 
@@ -82,6 +87,8 @@ OPERATIONS: dict[str, Operation] = {
     "queued": lambda repository, _, __: repository.queued(limit=5),
     "durations": lambda repository, _, __: repository.durations(["demo", "other"], latest=5),
     "startable": lambda repository, _, __: repository.startable(limit=5, now=NOW.wall),
+    "overdue": lambda repository, _, __: repository.overdue(limit=5, now=NOW),
+    "expire": lambda repository, waiting, _: repository.expire(waiting.id, detail="", now=NOW),
     "running": lambda repository, _, __: repository.running(),
     "queue_position": lambda repository, waiting, _: repository.queue_position(waiting.id),
     "count": lambda repository, _, __: repository.count(),
@@ -100,6 +107,9 @@ OPERATIONS: dict[str, Operation] = {
         busy.id, attempt=1, result=Result(reason=EndReason.PASSED, exit_code=0), now=NOW
     ),
     "oldest_ended": lambda repository, _, __: repository.oldest_ended(limit=10, before=NOW),
+    "oldest_stashed": lambda repository, _, __: repository.oldest_stashed(limit=10, before=NOW),
+    "release": lambda repository, waiting, busy: repository.release([waiting.id, busy.id]),
+    "packs_of": lambda repository, waiting, _: repository.packs_of(waiting.id),
     "forget": lambda repository, waiting, busy: repository.forget([waiting.id, busy.id]),
 }
 
@@ -138,7 +148,14 @@ def is_flat(step: str) -> bool:
     if step.startswith("SEARCH"):
         return True
     # These indexes hold jobs that have not ended, and nothing else.
-    partial = ("jobs_queued", "jobs_running", "jobs_unended")
+    partial = (
+        "jobs_queued",
+        "jobs_running",
+        "jobs_unended",
+        "jobs_startable",
+        "jobs_waiting",
+        "jobs_deadline",
+    )
     # These are walked along in the order of a list, as far as the page goes.
     ordered = (
         "jobs_created",

@@ -15,6 +15,8 @@ env = { DEBUG = "1", LEVEL = 3 }
 timeout = "1h30m"
 memory = "2g"
 cpus = 0.5
+pids = 64
+disk = "1g"
 network = "none"
 artifacts = ["htmlcov/**", "report.xml"]
 reports = ["build/*.xml"]
@@ -33,6 +35,7 @@ def test_every_key_is_taken_as_it_is_said():
     assert recipe.timeout == 5400
     assert recipe.memory == 2 * 1024**3
     assert (recipe.cpus, recipe.network) == (0.5, "none")
+    assert (recipe.pids, recipe.disk) == (64, 1024**3)
     assert recipe.artifacts == ("htmlcov/**", "report.xml")
     assert (recipe.reports, recipe.coverage) == (("build/*.xml",), ("cov.xml",))
     assert set(CONFIGURATION_KEYS) == {
