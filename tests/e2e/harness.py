@@ -76,6 +76,8 @@ class Server:
             "CI_DEFAULT_IMAGE": os.environ.get("CI_DEFAULT_IMAGE", "none"),
             "CI_JOB_MEMORY": "256m",
             "CI_SHUTDOWN_GRACE": "3",
+            # Most tests look that nothing is left of a job; those of retries say otherwise.
+            "CI_KEEP_PROJECTS_FOR": "0",
             "CI_SERVER_URL": self.url,
             "XDG_CONFIG_HOME": str(self.folder / "config"),
             **self.settings,

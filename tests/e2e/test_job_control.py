@@ -16,7 +16,8 @@ WAIT = "echo started\nuntil [ -e {go} ]; do sleep 0.05; done"
 @pytest.fixture
 def local(servers, namespace):
     """A server without an engine that runs one job at a time."""
-    return servers(namespace, executor="local", max_running="1").start()
+    kept = {"keep_projects_for": "7d"}
+    return servers(namespace, executor="local", max_running="1", **kept).start()
 
 
 @pytest.fixture

@@ -134,7 +134,9 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "project not kept": _plain(settings={"keep_projects_for": "0"}),
     "project kept no longer": _plain(
-        abandoned=True, before="job", settings={"keep_projects_bytes": "1"}
+        abandoned=True,
+        before="job",
+        settings={"keep_projects_for": "7d", "keep_projects_bytes": "1"},
     ),
     "dependencies": _installing(snapshots=1),
     "no room for dependencies": _installing(settings={"snapshot_bytes": "1"}),
