@@ -17,6 +17,7 @@ REASONS = (
     "timed_out",
     "oom_killed",
     "cancelled",
+    "queue_timed_out",
     "infra_error",
 )
 SORTS = ("-created", "created", "-ended", "ended", "-duration", "duration")

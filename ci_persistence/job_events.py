@@ -31,13 +31,18 @@ _AFTER = f"""
     ) AS found
     ORDER BY found.seq
 """  # noqa: S608 -- constants; all values are bound
-# Always from the front: that nothing is missing behind the oldest is what readers go by.
+# Not before webhooks were told of it. Always from the front: that nothing is missing behind the oldest is what readers go by.
 _PRUNE = f"""
     DELETE FROM events WHERE seq IN (
         WITH batch (seq, at) AS (SELECT seq, at FROM events ORDER BY seq LIMIT :limit)
         SELECT seq FROM batch
-        WHERE seq <= ({_LATEST}) - :keep
-           OR seq < coalesce((SELECT min(seq) FROM batch WHERE at >= :before), :beyond)
+        WHERE (
+            seq <= ({_LATEST}) - :keep
+            OR seq < coalesce((SELECT min(seq) FROM batch WHERE at >= :before), :beyond)
+        ) AND (
+            seq <= (SELECT event FROM webhook_cursor)
+            OR NOT EXISTS (SELECT 1 FROM webhooks WHERE enabled = 1)
+        )
     )
 """  # noqa: S608 -- constants; all values are bound
 _LARGEST = 2**63 - 1

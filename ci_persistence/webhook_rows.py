@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
+from ci_common.job_events import EventType, StoredEvent
 from ci_common.jobs import EndReason, JobStatus
-from ci_common.webhooks import Delivery, DeliveryState, EventType, JobChange, Webhook
+from ci_common.webhooks import Delivery, DeliveryState, Webhook
 from ci_persistence.job_rows import from_microseconds, to_microseconds
 
 WEBHOOK = (
@@ -78,11 +79,11 @@ def delivery_from_row(row: sqlite3.Row) -> Delivery:
     )
 
 
-def change_from_row(row: sqlite3.Row) -> JobChange | None:
+def change_from_row(row: sqlite3.Row) -> StoredEvent | None:
     """Return the event in a row that has ``CHANGE``; None if webhooks know none of its type."""
     if row["type"] not in set(EventType):
         return None
-    return JobChange(
+    return StoredEvent(
         seq=row["seq"],
         at=from_microseconds(row["at"]),
         type=EventType(row["type"]),

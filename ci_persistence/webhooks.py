@@ -8,17 +8,9 @@ from typing import Any
 import msgspec
 
 from ci_common.errors import DeliveryNotFound, InvalidTransition, WebhookNotFound
+from ci_common.job_events import StoredEvent
 from ci_common.jobs import Job
-from ci_common.webhooks import (
-    Attempt,
-    Delivery,
-    DeliveryState,
-    Due,
-    JobChange,
-    Next,
-    Render,
-    Webhook,
-)
+from ci_common.webhooks import Attempt, Delivery, DeliveryState, Due, Next, Render, Webhook
 from ci_common.webhooks.model import LONGEST_WAIT
 from ci_persistence import job_statements
 from ci_persistence import webhook_statements as sql
@@ -97,7 +89,7 @@ class SQLiteWebhookStore:
         return len(rows)
 
     async def _deliveries_of(
-        self, changes: Sequence[JobChange], render: Render, now: datetime
+        self, changes: Sequence[StoredEvent], render: Render, now: datetime
     ) -> Sequence[Mapping[str, Any]]:
         enabled = [
             (row["since"], webhook_from_row(row))

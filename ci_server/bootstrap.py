@@ -296,7 +296,7 @@ def job_caps(settings: Settings) -> JobCaps:
 
 def build_retries(repository: JobRepository, submissions: Submissions) -> Retries:
     """Return what runs jobs again."""
-    return Retries(repository, submissions)
+    return Retries(repository, submissions, repository.results)
 
 
 def build_submissions(
@@ -326,7 +326,8 @@ def build_submissions(
 def build_queue(settings: Settings, repository: JobRepository) -> QueueWatch:
     """Return what looks at the queue."""
     capacity = controller_settings(settings).max_running
-    return QueueWatch(repository, SystemClock(), Outage(repository.data_dir), capacity)
+    outage = Outage(repository.data_dir)
+    return QueueWatch(repository, SystemClock(), outage, capacity, settings.priority_ageing)
 
 
 async def choose_executor(settings: Settings, repository: JobRepository) -> tuple[str, Executor]:

@@ -45,15 +45,24 @@ class Forecast:
 
 
 class QueueWatch:
-    """Looks at the queue, which has room for ``capacity`` jobs that run."""
+    """Looks at the queue, which has room for ``capacity`` jobs that run.
+
+    ``ageing``: the seconds of waiting that one step of priority is worth, 0 for none.
+    """
 
     def __init__(
-        self, repository: JobRepository, clock: Clock, outage: Outage, capacity: int
+        self,
+        repository: JobRepository,
+        clock: Clock,
+        outage: Outage,
+        capacity: int,
+        ageing: float = 0.0,
     ) -> None:
         self._repository = repository
         self._clock = clock
         self._outage = outage
         self._capacity = capacity
+        self._ageing = ageing
         self._forecast: Forecast | None = None
         self._forecasting = asyncio.Lock()
 
@@ -76,13 +85,38 @@ class QueueWatch:
                 queued=counts.queued, running=len(running), capacity=self._capacity
             ),
             queued=[
-                _queued_view(job, position, forecast, outage, now.wall)
+                self._queued_view(job, position, forecast, now.wall)
                 for position, job in enumerate(queued, start=skip + 1)
                 # It may have been claimed between two of these reads.
                 if job.id not in started
             ],
             running=[_running_view(job, forecast, now) for job in running],
             waiting=outage,
+        )
+
+    def _queued_view(
+        self, job: Job, position: int, forecast: Forecast, now: datetime
+    ) -> QueuedJobView:
+        outage = self._outage.waiting
+        waits_for, waiting = _what_it_waits_for(job, forecast, outage, now)
+        start = None if outage else forecast.starts.get(job.id)
+        waited = max(0.0, (now - job.created_at).total_seconds())
+        return QueuedJobView(
+            job_id=job.id,
+            position=position,
+            project=job.project,
+            submitter=job.submitter,
+            labels=job.labels,
+            group=job.group,
+            command=job.recipe.command_line,
+            priority=job.priority,
+            effective_priority=job.priority + (waited / self._ageing if self._ageing else 0.0),
+            attempt=job.attempt,
+            waiting_since=format_utc(job.created_at),
+            waits_for=waits_for,
+            waiting=waiting,
+            expected_start=format_utc(start) if start else None,
+            expected_duration=forecast.duration(job),
         )
 
     async def _current(self) -> Forecast:
@@ -151,30 +185,6 @@ def _hold(job: Job, now: datetime) -> timedelta:
     """Return how much longer a job is on hold."""
     left = timedelta() if job.hold_until is None else job.hold_until - now
     return left if timedelta() < left <= LONGEST_HOLD else timedelta()
-
-
-def _queued_view(
-    job: Job, position: int, forecast: Forecast, outage: str | None, now: datetime
-) -> QueuedJobView:
-    waits_for, waiting = _what_it_waits_for(job, forecast, outage, now)
-    start = None if outage else forecast.starts.get(job.id)
-    return QueuedJobView(
-        job_id=job.id,
-        position=position,
-        project=job.project,
-        submitter=job.submitter,
-        labels=job.labels,
-        group=job.group,
-        command=job.recipe.command_line,
-        priority=job.priority,
-        effective_priority=float(job.priority),
-        attempt=job.attempt,
-        waiting_since=format_utc(job.created_at),
-        waits_for=waits_for,
-        waiting=waiting,
-        expected_start=format_utc(start) if start else None,
-        expected_duration=forecast.duration(job),
-    )
 
 
 def _what_it_waits_for(

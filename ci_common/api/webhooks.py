@@ -7,8 +7,9 @@ from typing import Annotated
 import msgspec
 
 from ci_common.clock import format_utc
+from ci_common.job_events import EventType
 from ci_common.jobs import EndReason
-from ci_common.webhooks.model import Delivery, EventType, Webhook
+from ci_common.webhooks.model import Delivery, Webhook
 
 Url = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 Text = Annotated[str, msgspec.Meta(max_length=200)]

@@ -12,8 +12,6 @@ from ci_common.webhooks.model import (
     Attempt,
     Delivery,
     DeliveryState,
-    EventType,
-    JobChange,
     Next,
     Webhook,
 )
@@ -27,8 +25,6 @@ __all__ = [
     "Destination",
     "DestinationRules",
     "Due",
-    "EventType",
-    "JobChange",
     "Next",
     "Render",
     "Webhook",

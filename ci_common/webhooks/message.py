@@ -8,13 +8,14 @@ import msgspec
 
 from ci_common.api.jobs import JobView, job_view
 from ci_common.clock import format_utc
+from ci_common.job_events import EventType, StoredEvent
 from ci_common.jobs import EndReason, Job
-from ci_common.webhooks.model import PING, EventType, JobChange, Webhook
+from ci_common.webhooks.model import PING, Webhook
 
 VERSION = 1
 
 
-def job_message(change: JobChange, job: Job | None, public_url: str = "") -> str:
+def job_message(change: StoredEvent, job: Job | None, public_url: str = "") -> str:
     """Return what is sent of a change: the job as it was then, and where there is more.
 
     Of a job that has been removed since, only what its event says is left.
@@ -39,7 +40,7 @@ def _message(kind: str, at: datetime, data: Mapping[str, Any]) -> str:
     return msgspec.json.encode(body).decode()
 
 
-def _of_event(change: JobChange) -> dict[str, Any]:
+def _of_event(change: StoredEvent) -> dict[str, Any]:
     ended = change.type is EventType.ENDED
     return {
         "job_id": change.job_id,
@@ -55,7 +56,7 @@ def _of_event(change: JobChange) -> dict[str, Any]:
     }
 
 
-def _as_of(change: JobChange, view: JobView) -> dict[str, Any]:
+def _as_of(change: StoredEvent, view: JobView) -> dict[str, Any]:
     """Return the job as it was: it may have gone on before the message was made."""
     began = change.type not in {EventType.QUEUED, EventType.REQUEUED}
     ended = change.type is EventType.ENDED
@@ -69,7 +70,7 @@ def _as_of(change: JobChange, view: JobView) -> dict[str, Any]:
     return seen | _of_event(change) | times
 
 
-def _success(change: JobChange) -> bool | None:
+def _success(change: StoredEvent) -> bool | None:
     return change.reason is EndReason.PASSED if change.type is EventType.ENDED else None
 
 

@@ -5,21 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from ci_common.jobs import EndReason, JobStatus
+from ci_common.job_events import EventType, StoredEvent
+from ci_common.jobs import EndReason
 
 LONGEST_WAIT = timedelta(days=2)
 """No wait for the next try is longer. One that is comes from a clock that was set back."""
-
-
-class EventType(StrEnum):
-    """What can be told of a job."""
-
-    QUEUED = "job.queued"
-    RUNNING = "job.running"
-    REQUEUED = "job.requeued"
-    STOPPING = "job.stopping"
-    ENDED = "job.ended"
-    REMOVED = "job.removed"
 
 
 PING = "ping"
@@ -34,26 +24,6 @@ class DeliveryState(StrEnum):
     DELIVERED = "delivered"
     DEAD = "dead"
     """It is not tried any more, unless somebody asks for it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobChange:
-    """An event of the table ``events``: what happened to a job, and when.
-
-    ``status`` is that after the change, None when the job was removed.
-    """
-
-    seq: int
-    at: datetime
-    type: EventType
-    job_id: str
-    project: str
-    submitter: str
-    attempt: int
-    status: JobStatus | None = None
-    reason: EndReason | None = None
-    exit_code: int | None = None
-    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +52,7 @@ class Webhook:
     old_secret: str | None = None
     old_secret_until: datetime | None = None
 
-    def wants(self, change: JobChange) -> bool:
+    def wants(self, change: StoredEvent) -> bool:
         """Return whether it is to be told of a change."""
         if change.type not in self.types or (self.projects and change.project not in self.projects):
             return False

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from ci_common.job_events import StoredEvent
 from ci_common.jobs import Job
-from ci_common.webhooks.model import Attempt, Delivery, DeliveryState, JobChange, Next, Webhook
+from ci_common.webhooks.model import Attempt, Delivery, DeliveryState, Next, Webhook
 
-Render = Callable[[JobChange, Job | None], str]
+Render = Callable[[StoredEvent, Job | None], str]
 """Makes the body of a message. The job is as it is now; None if it has been removed since."""
 
 

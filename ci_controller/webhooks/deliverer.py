@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 
 from ci_common.clock import Clock
 from ci_common.errors import CIError
+from ci_common.job_events import StoredEvent
 from ci_common.jobs import Job
 from ci_common.signals import EVENTS, WEBHOOKS, Signals, Subscription
-from ci_common.webhooks import Attempt, Due, JobChange, Next, WebhookStore, job_message
+from ci_common.webhooks import Attempt, Due, Next, WebhookStore, job_message
 from ci_controller.webhooks.schedule import Schedule
 from ci_controller.webhooks.sending import Sender
 
@@ -137,7 +138,7 @@ class Deliverer:
                 if await self._wake.wait(wait):
                     await asyncio.sleep(_BURST)
 
-    def _render(self, change: JobChange, job: Job | None) -> str:
+    def _render(self, change: StoredEvent, job: Job | None) -> str:
         return job_message(change, job, self._settings.public_url)
 
     def _begin(self, due: Due) -> None:

@@ -19,7 +19,7 @@ UNION ALL
 SELECT 'ended', reasons.column1, count(jobs.seq)
 FROM (
     VALUES ('passed'), ('failed'), ('no_tests'), ('timed_out'), ('oom_killed'), ('cancelled'),
-        ('infra_error')
+        ('queue_timed_out'), ('infra_error')
 ) AS reasons LEFT JOIN jobs ON jobs.reason = reasons.column1
 GROUP BY reasons.column1;
 

@@ -8,16 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ci_common.errors import DeliveryNotFound, InvalidTransition, WebhookNotFound
+from ci_common.job_events import EventType, StoredEvent
 from ci_common.jobs import EndReason, JobStatus, Result
-from ci_common.webhooks import (
-    Attempt,
-    DeliveryState,
-    EventType,
-    JobChange,
-    Next,
-    Webhook,
-    job_message,
-)
+from ci_common.webhooks import Attempt, DeliveryState, Next, Webhook, job_message
 from ci_common.webhooks.model import LONGEST_WAIT
 from ci_persistence.jobs import SQLiteJobRepository
 from tests.fakes.clock import FakeClock
@@ -45,7 +38,7 @@ def hook(name: str = "wh_1", **fields) -> Webhook:
     return Webhook(id=name, **(values | fields))
 
 
-def render(change: JobChange, job) -> str:
+def render(change: StoredEvent, job) -> str:
     return f"{change.job_id} {change.type}"
 
 
@@ -59,7 +52,7 @@ async def happen(
             await transaction.execute(_EVENT, (1_000_000, kind, job_id, project, reason))
         return
     store.events.append(
-        JobChange(
+        StoredEvent(
             seq=len(store.events) + 1, at=NOW, type=EventType(kind), job_id=job_id,
             project=project, submitter="me", attempt=1, reason=reason and EndReason(reason),
         )

@@ -5,15 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from ci_common.errors import DeliveryNotFound, InvalidTransition, WebhookNotFound
-from ci_common.webhooks import (
-    Attempt,
-    Delivery,
-    DeliveryState,
-    Due,
-    JobChange,
-    Next,
-    Webhook,
-)
+from ci_common.job_events import StoredEvent
+from ci_common.webhooks import Attempt, Delivery, DeliveryState, Due, Next, Webhook
 from ci_common.webhooks.model import LONGEST_WAIT
 
 PENDING = DeliveryState.PENDING
@@ -23,7 +16,7 @@ class InMemoryWebhookStore:
     """Complete, but gone with the process. ``events`` and ``jobs`` are the test's to fill."""
 
     def __init__(self) -> None:
-        self.events: list[JobChange] = []
+        self.events: list[StoredEvent] = []
         self.jobs = {}
         self._webhooks: dict[str, Webhook] = {}
         self._since: dict[str, int] = {}

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook as Reference
 from standardwebhooks import WebhookVerificationError
 
+from ci_common.job_events import EventType, StoredEvent
 from ci_common.jobs import EndReason, JobStatus
 from ci_common.webhooks import (
-    EventType,
-    JobChange,
     Webhook,
     job_message,
     new_secret,
@@ -24,9 +23,9 @@ from ci_common.webhooks import (
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def change(kind: EventType = EventType.ENDED, **fields) -> JobChange:
+def change(kind: EventType = EventType.ENDED, **fields) -> StoredEvent:
     values = {"seq": 7, "at": AT, "job_id": "j1", "project": "p", "submitter": "s", "attempt": 1}
-    return JobChange(type=kind, **(values | fields))
+    return StoredEvent(type=kind, **(values | fields))
 
 
 class TestSignature:

@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 
 from ci_common.errors import DatabaseFull
+from ci_common.job_events import EventType, StoredEvent
 from ci_common.jobs import EndReason
 from ci_common.signals import WEBHOOKS, LocalSignals, job_topic
-from ci_common.webhooks import Attempt, DeliveryState, EventType, JobChange, Webhook
+from ci_common.webhooks import Attempt, DeliveryState, Webhook
 from ci_controller.webhooks.deliverer import Deliverer, DelivererSettings
 from ci_controller.webhooks.schedule import Schedule
 from tests.fakes.clock import FakeClock
@@ -66,7 +67,7 @@ class World:
         for _ in range(number):
             seq = len(self.store.events) + 1
             self.store.events.append(
-                JobChange(
+                StoredEvent(
                     seq=seq, at=self.clock.now().wall, type=EventType.ENDED, job_id=f"j{seq}",
                     project="p", submitter="", attempt=1, reason=EndReason.PASSED,
                 )

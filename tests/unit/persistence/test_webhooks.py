@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from ci_common.webhooks import EventType, Webhook
+from ci_common.job_events import EventType
+from ci_common.webhooks import Webhook
 from ci_persistence.backup import back_up
 from ci_persistence.check import Premises, check
 from ci_persistence.findings import Kind
