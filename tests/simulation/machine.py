@@ -54,7 +54,7 @@ faults = st.one_of(
 kinds = st.sampled_from(Kind)
 keys = st.sampled_from([None, None, None, "k"])
 paces = st.sampled_from([Pace.AT_ONCE, Pace.AT_ONCE, Pace.AT_ONCE, Pace.SLOWLY, Pace.HALF])
-own_codes = st.sampled_from([0, 0, 1, 5, 137])
+own_codes = st.sampled_from([0, 0, 1, 5, 137, 137])
 engine_codes = st.sampled_from([137, 143, 0, 255])
 troubled = st.sampled_from([0.0, 1.0, 5.0, 40.0])
 """Seconds for which something goes wrong."""

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     """What a project needs, and how it comes."""
 
     PLAIN = "plain"
+    IMPATIENT = "impatient"
     LIMITED = "limited"
     INSTALLS = "installs"
     INSTALLS_MORE = "installs more"
@@ -29,6 +30,7 @@ _NOTHING = b"install = []\ncommand = ['make', 'check']\n"
 
 _FILES: Mapping[Kind, Mapping[str, bytes]] = {
     Kind.PLAIN: {"ci.toml": _NOTHING, "a.txt": b"a"},
+    Kind.IMPATIENT: {"ci.toml": _NOTHING, "a.txt": b"a"},
     Kind.LIMITED: {"ci.toml": _NOTHING + b"timeout = %d\n" % TIME_LIMIT},
     Kind.INSTALLS: {"requirements.txt": b"one==1\n", "test_it.py": b""},
     Kind.INSTALLS_MORE: {"requirements.txt": b"two==2\n", "test_it.py": b""},
@@ -78,6 +80,8 @@ def form_of(kind: Kind, key: str | None, pace: Pace) -> Form:
     if kind is Kind.TREE:
         headers["CI-Scope"] = SCOPE
         parts = {b"manifest": manifest_of(files), b"file": pack(*files.values())}
+    if kind is Kind.IMPATIENT:
+        parts[b"queue_timeout"] = b"1"
     body = b"".join(
         b'--%b\r\nContent-Disposition: form-data; name="%b"; filename="f"\r\n\r\n%b\r\n'
         % (_BOUNDARY, name, content)
