@@ -236,11 +236,12 @@ def test_the_description_names_every_route_and_no_other_host(server):
     assert operations == {
         "submit", "submit_stream", "submit_async", "stream_job", "get_job", "list_jobs",
         "get_log", "head_log", "get_health", "get_readiness", "get_version", "cancel_job",
-        "list_cache", "prune_cache",
+        "list_cache", "prune_cache", "list_artifacts", "get_artifact", "get_artifacts_archive",
+        "list_tests", "get_coverage", "get_test_history", "list_flaky_tests",
     }  # fmt: skip
     form = description["paths"]["/submit"]["post"]["requestBody"]["content"]
     assert set(form["multipart/form-data"]["schema"]["properties"]) == {
-        "file", "manifest", "command", "project",
+        "file", "manifest", "command", "project", "artifact",
     }  # fmt: skip
     stream = description["paths"]["/jobs/{reference}/stream"]["get"]["responses"]
     assert "text/event-stream" in stream["200"]["content"]
