@@ -19,19 +19,25 @@ COLUMNS = (
     " log_settled, fed, started_wall, started_uptime, started_boot, ended_wall, hold_until,"
     " stop_reason, reason, exit_code, detail, traceparent, preparing_wall, container_wall,"
     " fed_wall,"
-    " (SELECT state FROM results WHERE job = jobs.seq) AS results,"
-    " (SELECT tests FROM results WHERE job = jobs.seq) AS tests,"
-    " (SELECT coverage FROM results WHERE job = jobs.seq) AS coverage"
+    " (SELECT json_object('state', state, 'tests', json(tests), 'coverage', json(coverage))"
+    " FROM results WHERE job = jobs.seq) AS results"
 )
 """What ``job_from_row`` needs. Named one by one: a later migration may add columns."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+
+class _ResultsSummary(msgspec.Struct):
+    state: ResultsState = ResultsState.NONE
+    tests: Counts | None = None
+    coverage: Coverage | None = None
+
+
+_NO_RESULTS = _ResultsSummary()
+_results_decoder = msgspec.json.Decoder(_ResultsSummary)
 _encoder = msgspec.json.Encoder()
 _recipe_decoder = msgspec.json.Decoder(Recipe)
-_counts_decoder = msgspec.json.Decoder(Counts)
-_coverage_decoder = msgspec.json.Decoder(Coverage)
 _labels_decoder = msgspec.json.Decoder(dict[str, str])
 
 
@@ -88,6 +94,8 @@ def _deadline(new: NewJob) -> int | None:
 
 def job_from_row(row: sqlite3.Row) -> Job:
     """Return the job in a row that has ``COLUMNS``."""
+    found = row["results"]
+    results = _NO_RESULTS if found is None else _results_decoder.decode(found)
     return Job(
         id=row["id"],
         seq=row["seq"],
@@ -127,9 +135,9 @@ def job_from_row(row: sqlite3.Row) -> Job:
         preparing_at=_when(row["preparing_wall"]),
         container_at=_when(row["container_wall"]),
         fed_at=_when(row["fed_wall"]),
-        results=ResultsState(row["results"] or ResultsState.NONE),
-        tests=None if row["tests"] is None else _counts_decoder.decode(row["tests"]),
-        coverage=None if row["coverage"] is None else _coverage_decoder.decode(row["coverage"]),
+        results=results.state,
+        tests=results.tests,
+        coverage=results.coverage,
     )
 
 

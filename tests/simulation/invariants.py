@@ -5,6 +5,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from ci_common.jobs import EndReason, Job, JobStatus
@@ -119,8 +120,9 @@ class Invariants:
             assert job.reason is None
             return
         before = self._ended.get(job.id)
-        # All but whether its project is kept, which one day it is no longer.
-        same = before is None or replace(before, stashed=job.stashed) == job
+        # But for what comes later: results are collected, and its project is given up one day.
+        later = {name: getattr(job, name) for name in ("stashed", "results", "tests", "coverage")}
+        same = before is None or replace(before, **later) == job
         assert same, f"the end of {job.id} changed: {before} {job}"
         if before is None:
             self._ended[job.id] = job
