@@ -82,7 +82,7 @@ def test_a_stream_tells_what_happens_from_now_on(shared):
     assert events[-1].pop("time").endswith("Z")
     assert events[-1] == {
         "type": "job.ended", "version": 1, "seq": before + 3, "job_id": job.id, "project": "",
-        "submitter": "", "status": "completed", "attempt": 1, "reason": "failed",
+        "submitter": "127.0.0.1", "status": "completed", "attempt": 1, "reason": "failed",
         "exit_code": 3, "detail": "why",
     }  # fmt: skip
 

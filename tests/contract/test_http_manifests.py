@@ -287,7 +287,7 @@ def test_every_way_to_submit_takes_a_manifest(server, path):
 
 def test_the_description_has_manifest_scope_and_problem(server):
     document = server.get("/schema/openapi.json").json()
-    operation = document["paths"]["/submit"]["post"]
+    operation = document["paths"]["/api/v1/submit"]["post"]
     fields = operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
     assert {"file", "manifest", "command", "project"} <= set(fields)
     assert {"Idempotency-Key", "CI-Scope"} <= {each["name"] for each in operation["parameters"]}

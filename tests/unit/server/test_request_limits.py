@@ -65,11 +65,14 @@ async def test_a_time_limit_of_others_is_not_taken_for_ours():
 
 
 def test_the_kind_of_a_route_shows_in_the_route():
-    kinds = {handler.operation_id: kind_of(handler) for handler in (*HANDLERS, *MANAGEMENT)}
+    kinds = {
+        getattr(handler, "operation_id", handler.handler_name): kind_of(handler)
+        for handler in (*HANDLERS, *MANAGEMENT)
+    }
     of_kind = {kind: {name for name, found in kinds.items() if found is kind} for kind in RouteKind}
     assert of_kind[RouteKind.SUBMISSIONS] >= {"submit", "submit_stream", "submit_async"}
-    assert of_kind[RouteKind.STREAMS] >= {"stream_job"}
-    assert of_kind[RouteKind.READS] >= {"list_jobs", "cancel_job", "get_log", "get_version"}
+    assert of_kind[RouteKind.STREAMS] >= {"stream_job", "stream_events"}
+    assert of_kind[RouteKind.READS] >= {"list_jobs", "cancel_job", "get_log", "get_version", "retry_job"}
 
 
 def test_routes_that_come_have_a_kind_of_their_own_doing():
