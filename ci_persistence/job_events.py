@@ -31,7 +31,8 @@ _AFTER = f"""
     ) AS found
     ORDER BY found.seq
 """  # noqa: S608 -- constants; all values are bound
-# Not before webhooks were told of it. Always from the front: that nothing is missing behind the oldest is what readers go by.
+# Always from the front: that nothing is missing behind the oldest is what readers go by.
+# And never before webhooks have been told.
 _PRUNE = f"""
     DELETE FROM events WHERE seq IN (
         WITH batch (seq, at) AS (SELECT seq, at FROM events ORDER BY seq LIMIT :limit)

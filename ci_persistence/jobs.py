@@ -1,7 +1,6 @@
 """Jobs in SQLite (see ``JobRepository`` for the contract)."""
 
 import os
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,13 +11,13 @@ import msgspec
 from ci_common.artifacts import ArtifactStore
 from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
-from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
+from ci_common.errors import AmbiguousJob, JobNotFound
 from ci_common.job_events import EventStore
 from ci_common.job_query import JobPage, JobQuery
 from ci_common.job_totals import JobTotals
-from ci_common.jobs import EndReason, GroupPolicy, Job, JobStatus, NewJob, QueueCounts, Result
+from ci_common.jobs import EndReason, Job, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
-from ci_common.queue_rules import HIGHEST_PRIORITY, Latest, QueueRules, Turn
+from ci_common.queue_rules import QueueRules
 from ci_common.results import ResultStore
 from ci_common.snapshots import SnapshotStore
 from ci_common.space import Space
@@ -26,21 +25,20 @@ from ci_common.stash import Stash
 from ci_common.webhooks import WebhookStore
 from ci_persistence import job_statements as sql
 from ci_persistence.artifacts import FileArtifactStore
-from ci_persistence.blobs import SQLiteBlobStore, hold_packs
+from ci_persistence.blobs import SQLiteBlobStore
 from ci_persistence.data_directory import DataDirectory
-from ci_persistence.database import DEFAULT_BUSY_TIMEOUT, Database, Transaction
+from ci_persistence.database import DEFAULT_BUSY_TIMEOUT, Database
 from ci_persistence.disk import ensure_folder
 from ci_persistence.durations import durations
 from ci_persistence.job_events import SQLiteEventStore
 from ci_persistence.job_query import list_jobs
 from ci_persistence.job_rows import (
-    columns_of,
-    from_microseconds,
     job_from_row,
     moment_columns,
     to_microseconds,
 )
 from ci_persistence.job_totals import read_totals
+from ci_persistence.job_writes import JobWrites, as_json, required, storable
 from ci_persistence.logs import DEFAULT_MAX_LOG_BYTES, FileLogStore
 from ci_persistence.results import SQLiteResultStore
 from ci_persistence.snapshots import SQLiteSnapshotStore
@@ -99,8 +97,7 @@ class SQLiteJobRepository:
         self.stash = FileStash(data.stash, data.uploads, max_bytes=max_upload_bytes)
         self.logs = FileLogStore(data.logs, limit=max_log_bytes)
         self.space = space or DiskSpace((self.data_dir, file.parent))
-        self._queue_rules = queue_rules or QueueRules()
-        self._keep_projects = keep_projects
+        self._writes = JobWrites(queue_rules or QueueRules(), keep_projects=keep_projects)
         self._database = Database(file, busy_timeout=busy_timeout)
         self.blobs = SQLiteBlobStore(self._database)
         self.snapshots = SQLiteSnapshotStore(self._database)
@@ -129,25 +126,7 @@ class SQLiteJobRepository:
         Raises ``IdempotencyConflict``, ``PacksGone``.
         """
         async with self._database.transaction() as transaction:
-            earlier = await _same_submission(transaction, new)
-            if earlier is not None:
-                return earlier, False
-            if new.group and new.group_policy is GroupPolicy.CANCEL_OLDER:
-                await self._cancel_older(transaction, new)
-            turn = await self._turn(transaction, new)
-            values = {
-                **columns_of(new),
-                "status": JobStatus.QUEUED.value,
-                "arrived": turn.arrived,
-                "base": turn.base,
-                "rank": turn.rank,
-            }
-            await transaction.execute(sql.insert(values), values)
-            for name, value in new.labels.items():
-                await transaction.execute(sql.LABEL, (name, value, new.id))
-            if new.packs:
-                await hold_packs(transaction, new.id, new.packs, new.created.wall)
-            return await _required(transaction, new.id), True
+            return await self._writes.add(transaction, new)
 
     async def get(self, job_id: str) -> Job:
         """Return a job by its full id. Raises ``JobNotFound``."""
@@ -174,7 +153,7 @@ class SQLiteJobRepository:
 
     async def get_many(self, job_ids: Iterable[str]) -> Sequence[Job]:
         """Return those of the jobs that exist."""
-        return await self._jobs(sql.BY_IDS, (_json(job_ids),))
+        return await self._jobs(sql.BY_IDS, (as_json(job_ids),))
 
     async def list_recent(self, *, limit: int, before: int | None = None) -> Sequence[Job]:
         """Return at most ``limit`` jobs, newest first, below the ``seq`` ``before``."""
@@ -212,11 +191,11 @@ class SQLiteJobRepository:
     async def expire(self, job_id: str, *, detail: str, now: Moment) -> Job | None:
         """End a queued job that was never claimed as ``QUEUE_TIMED_OUT``; return it."""
         result = Result(reason=EndReason.QUEUE_TIMED_OUT, detail=detail)
-        values = {"id": job_id, **self._end_columns(result, now)}
+        values = {"id": job_id, **self._writes.end_columns(result, now)}
         async with self._database.transaction() as transaction:
             if not await transaction.execute(sql.EXPIRE, values):
                 return None
-            return await _required(transaction, job_id)
+            return await required(transaction, job_id)
 
     async def running(self) -> Sequence[Job]:
         """Return every job that is claimed and has not ended, oldest submission first."""
@@ -246,7 +225,7 @@ class SQLiteJobRepository:
         async with self._database.transaction() as transaction:
             if not await transaction.execute(sql.CLAIM, values):
                 return None
-            return await _required(transaction, job_id)
+            return await required(transaction, job_id)
 
     async def record_preparing(
         self, job_id: str, *, attempt: int, key: str, log_base: int, log_settled: int | None = None
@@ -284,7 +263,7 @@ class SQLiteJobRepository:
         self, job_id: str, *, attempt: int, result: Result, now: Moment, collect: bool = False
     ) -> bool:
         """Write the end of a running job, once and for all."""
-        values = {"id": job_id, "attempt": attempt, **self._end_columns(result, now)}
+        values = {"id": job_id, "attempt": attempt, **self._writes.end_columns(result, now)}
         async with self._database.transaction() as transaction:
             ended = await transaction.execute(sql.END[result.change], values)
             if ended and collect:
@@ -305,7 +284,7 @@ class SQLiteJobRepository:
             "id": job_id,
             "attempt": attempt,
             "charged": int(charged),
-            "detail": _storable(detail),
+            "detail": storable(detail),
             "hold_until": None if hold_until is None else to_microseconds(hold_until),
         }
         return await self._write(sql.REQUEUE, values)
@@ -326,7 +305,7 @@ class SQLiteJobRepository:
     async def release(self, job_ids: Iterable[str]) -> int:
         """Note that the projects of those of the jobs that have ended are kept no longer."""
         async with self._database.transaction() as transaction:
-            return await transaction.execute(sql.RELEASE, (_json(job_ids),))
+            return await transaction.execute(sql.RELEASE, (as_json(job_ids),))
 
     async def packs_of(self, job_id: str) -> frozenset[int] | None:
         """Return the packs that a job's project reads from; None if it is not kept any more."""
@@ -335,7 +314,7 @@ class SQLiteJobRepository:
 
     async def forget(self, job_ids: Iterable[str]) -> int:
         """Delete the rows of those of the jobs that have ended; return how many."""
-        ids = _json(job_ids)
+        ids = as_json(job_ids)
         # A job may have many thousands of tests: other writes come in between.
         shed = _MOST_SHED
         while shed == _MOST_SHED:
@@ -352,46 +331,11 @@ class SQLiteJobRepository:
     async def cancel(self, job_id: str, *, now: Moment) -> Job:
         """End a queued job, or ask for a running one to be stopped. Raises ``JobNotFound``."""
         async with self._database.transaction() as transaction:
-            await self._cancel(transaction, _askable(job_id), now)
+            await self._writes.cancel(transaction, _askable(job_id), now)
             row = await transaction.fetch_one(sql.BY_ID, (job_id,))
         if row is None:
             raise _not_found(job_id)
         return job_from_row(row)
-
-    async def _cancel(
-        self, transaction: Transaction, job_id: str, now: Moment, detail: str | None = None
-    ) -> None:
-        result = Result(reason=EndReason.CANCELLED, detail=detail)
-        values = {"id": job_id, **self._end_columns(result, now)}
-        if not await transaction.execute(sql.CANCEL_QUEUED, values):
-            await transaction.execute(sql.ASK_TO_STOP, values)
-
-    async def _cancel_older(self, transaction: Transaction, new: NewJob) -> None:
-        older = {"project": new.project, "name": new.group}
-        detail = f"job {new.id} of its group {new.group!r} came after it"
-        for row in await transaction.fetch_all(sql.UNFINISHED_OF_GROUP, older):
-            await self._cancel(transaction, row["id"], new.created, detail)
-
-    async def _turn(self, transaction: Transaction, new: NewJob) -> Turn:
-        row = await transaction.fetch_one(sql.LATEST_QUEUED)
-        priorities = range(new.priority, max(new.priority, HIGHEST_PRIORITY) + 1)
-        own = {"submitter": new.submitter, "priorities": _json(priorities)}
-        bases = await transaction.fetch_all(sql.OWN_BASES, own)
-        return self._queue_rules.turn(
-            priority=new.priority,
-            created=new.created,
-            latest=None if row is None else Latest(row["arrived"], _created(row)),
-            own=[base for (base,) in bases if base is not None],
-        )
-
-    def _end_columns(self, result: Result, now: Moment) -> Mapping[str, Any]:
-        return {
-            "reason": result.reason.value,
-            "exit_code": result.exit_code,
-            "detail": _storable(result.detail),
-            "stashed": int(self._keep_projects),
-            **moment_columns("ended", now),
-        }
 
     async def _jobs(
         self, query: str, parameters: Mapping[str, Any] | Sequence[Any] = ()
@@ -401,34 +345,6 @@ class SQLiteJobRepository:
     async def _write(self, statement: str, values: Mapping[str, Any]) -> bool:
         async with self._database.transaction() as transaction:
             return bool(await transaction.execute(statement, values))
-
-
-async def _same_submission(transaction: Transaction, new: NewJob) -> Job | None:
-    """Return the job that was stored under the key of ``new``, if any."""
-    if new.idempotency_key is None:
-        return None
-    row = await transaction.fetch_one(sql.BY_KEY, (new.idempotency_key,))
-    if row is None:
-        return None
-    if row["fingerprint"] != new.fingerprint:
-        raise IdempotencyConflict(
-            f"the idempotency key {new.idempotency_key!r} belongs to job {row['id']},"
-            " which is a different submission",
-            hint="use a new key for each submission",
-        )
-    return job_from_row(row)
-
-
-async def _required(transaction: Transaction, job_id: str) -> Job:
-    row = await transaction.fetch_one(sql.BY_ID, (job_id,))
-    if row is None:
-        raise sqlite3.IntegrityError(f"the job {job_id} was just written and is not there")
-    return job_from_row(row)
-
-
-def _created(row: sqlite3.Row) -> Moment:
-    wall = from_microseconds(row["created_wall"])
-    return Moment(wall, row["created_uptime"], row["created_boot"])
 
 
 def _moment(moment: Moment) -> Mapping[str, Any]:
@@ -451,12 +367,3 @@ def _not_found(reference: str) -> JobNotFound:
         f"there is no job {reference!r}",
         hint="ci list shows the jobs there are; ended ones are removed after a while",
     )
-
-
-def _json(items: Iterable[str] | Iterable[int]) -> str:
-    return msgspec.json.encode(list(items)).decode()
-
-
-def _storable(text: str | None) -> str | None:
-    """Return ``text`` without lone surrogates; they must not keep a verdict from being written."""
-    return None if text is None else text.encode("utf-8", "replace").decode()

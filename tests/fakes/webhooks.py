@@ -3,11 +3,14 @@
 import itertools
 from dataclasses import replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from ci_common.errors import DeliveryNotFound, InvalidTransition, WebhookNotFound
-from ci_common.job_events import StoredEvent
 from ci_common.webhooks import Attempt, Delivery, DeliveryState, Due, Next, Webhook
 from ci_common.webhooks.model import LONGEST_WAIT
+
+if TYPE_CHECKING:
+    from ci_common.job_events import StoredEvent
 
 PENDING = DeliveryState.PENDING
 

@@ -72,7 +72,13 @@ def test_the_kind_of_a_route_shows_in_the_route():
     of_kind = {kind: {name for name, found in kinds.items() if found is kind} for kind in RouteKind}
     assert of_kind[RouteKind.SUBMISSIONS] >= {"submit", "submit_stream", "submit_async"}
     assert of_kind[RouteKind.STREAMS] >= {"stream_job", "stream_events"}
-    assert of_kind[RouteKind.READS] >= {"list_jobs", "cancel_job", "get_log", "get_version", "retry_job"}
+    assert of_kind[RouteKind.READS] >= {
+        "list_jobs",
+        "cancel_job",
+        "get_log",
+        "get_version",
+        "retry_job",
+    }
 
 
 def test_routes_that_come_have_a_kind_of_their_own_doing():
