@@ -72,18 +72,18 @@ def _path_item(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _operation(operation: Mapping[str, Any]) -> Mapping[str, Any]:
-    parameters = operation.get("parameters")
+    parameters, name = operation.get("parameters"), operation["operationId"]
     return (
-        {**operation, "parameters": [_parameter(each) for each in parameters]}
+        {**operation, "parameters": [_parameter(each, name) for each in parameters]}
         if parameters
         else operation
     )
 
 
-def _parameter(parameter: Mapping[str, Any]) -> Mapping[str, Any]:
+def _parameter(parameter: Mapping[str, Any], operation: str) -> Mapping[str, Any]:
     schema = _without_null(parameter["schema"])
-    example = {"example": PARAMETERS[name]} if (name := parameter["name"]) in PARAMETERS else {}
-    return {**parameter, "schema": schema, **example}
+    example = PARAMETERS.get(f"{operation} {parameter['name']}", PARAMETERS.get(parameter["name"]))
+    return {**parameter, "schema": schema, **({} if example is None else {"example": example})}
 
 
 def _without_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -32,7 +32,9 @@ _FILTERS = (
 _KNOWN = (*_FILTERS, "sort", *_PAGE)
 
 AnyRequest = Request[object, object, State]
-Limit = Annotated[int, QueryParameter(ge=1, le=LARGEST_LIMIT)]
+Limit = Annotated[
+    int, QueryParameter(ge=1, le=LARGEST_LIMIT, description="At most so many on a page.")
+]
 _TIME = "an RFC 3339 time (`2026-01-31T12:00:00Z`), a day, or how long ago (`2h`, `7d`)"
 
 

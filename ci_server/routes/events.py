@@ -116,7 +116,9 @@ async def list_events(
     after: Annotated[
         int, QueryParameter(ge=0, lt=10**_LONGEST_SEQ, description="Behind this sequence number.")
     ] = 0,
-    limit: Annotated[int, QueryParameter(ge=1, le=LARGEST_LIMIT)] = DEFAULT_LIMIT,
+    limit: Annotated[
+        int, QueryParameter(ge=1, le=LARGEST_LIMIT, description="At most so many on a page.")
+    ] = DEFAULT_LIMIT,
 ) -> EventHistory:
     """Answer with a page of what is kept."""
     wanted = selection_of(job_id, project, submitter, types).jobs

@@ -33,7 +33,9 @@ _SHOWN: dict[str, Any] = {
 
 WebhookId = Annotated[str, PathParameter(description="A webhook's id: `wh_…`.", max_length=64)]
 DeliveryId = Annotated[str, PathParameter(description="A delivery's id: `msg_…`.", max_length=64)]
-Limit = Annotated[int, QueryParameter(ge=1, le=_LARGEST_LIMIT)]
+Limit = Annotated[
+    int, QueryParameter(ge=1, le=_LARGEST_LIMIT, description="At most so many on a page.")
+]
 Cursor = Annotated[
     int | None,
     QueryParameter(ge=1, le=2**63 - 1, description="Where the page before ended, from its Link."),
