@@ -11,7 +11,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Server
 
 from ci_common import __version__
-from ci_server.examples import EXAMPLES, PARAMETERS
+from ci_server.examples import CLOSED, EXAMPLES, PARAMETERS
 from ci_server.schema_page import SchemaPage
 
 _NULL = {"type": "null"}
@@ -56,15 +56,18 @@ def corrected(schema: Mapping[str, Any]) -> dict[str, Any]:
     in a URL or a header is. Pure.
     """
     components = schema["components"]
-    models = {
-        name: {**model, "examples": [EXAMPLES[name]]} if name in EXAMPLES else model
-        for name, model in components["schemas"].items()
-    }
+    models = {name: _model(name, model) for name, model in components["schemas"].items()}
     return {
         **schema,
         "paths": {path: _path_item(item) for path, item in schema["paths"].items()},
         "components": {**components, "schemas": models},
     }
+
+
+def _model(name: str, model: Mapping[str, Any]) -> Mapping[str, Any]:
+    closed = {"additionalProperties": False} if name in CLOSED else {}
+    examples = {"examples": [EXAMPLES[name]]} if name in EXAMPLES else {}
+    return {**model, **closed, **examples}
 
 
 def _path_item(item: Mapping[str, Any]) -> dict[str, Any]:

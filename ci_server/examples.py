@@ -83,6 +83,11 @@ _EXAMPLES = (
 EXAMPLES: Mapping[str, Any] = {type(each).__name__: msgspec.to_builtins(each) for each in _EXAMPLES}
 """By the name of the model, as JSON has it."""
 
+CLOSED = frozenset(
+    type(each).__name__ for each in _EXAMPLES if type(each).__struct_config__.forbid_unknown_fields
+)
+"""The models that take no other fields than theirs."""
+
 PARAMETERS: Mapping[str, Any] = {
     "reference": "last",
     "path": "report/index.html",

@@ -94,7 +94,7 @@ def test_an_answer_that_does_not_begin_in_time_is_given_up(hasty, monkeypatch):
     async def never(*_arguments, **_options):
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(type(hasty.parts.repository), "list_recent", never)
+    monkeypatch.setattr(type(hasty.parts.repository), "list_jobs", never)
     head = b"GET /jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     with waiting_for_headers(hasty), connected(hasty) as connection:
         connection.sendall(head)
