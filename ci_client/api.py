@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ci_client.config import DEFAULT_SERVER_URL
 from ci_client.events import Event
-from ci_client.session import JobDict, ServerState, Session
+from ci_client.server_state import ServerState
+from ci_client.session import JobDict, Session
 from ci_client.upload import Submission
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from ci_common.errors import CIError
 
 if TYPE_CHECKING:
     from ci_client.invocation import Invocation
-    from ci_client.session import ServerState
+    from ci_client.server_state import ServerState
 
 MOST_SKEW = 5.0
 """Seconds by which two clocks may differ; the server tells its own to the second only."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ci_client.connection import ServerBusy, refuse_problems
+from ci_client.documents import object_of
 from ci_client.events import decode, refuse_other_content, wait_to_retry
 from ci_client.exchange import BrokenExchange
 from ci_client.messages import messages
@@ -10,12 +11,14 @@ from ci_client.messages import messages
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from ci_client.events import Event
     from ci_client.exchange import Response
     from ci_client.patience import Patience
 
 PATH = "/api/v1/events"
+_PAGE = 1000
 
 
 class LiveFeed:
@@ -67,3 +70,21 @@ def query_of(filters: Mapping[str, str | None], types: Sequence[str], **more: in
 
     given = [(name, value) for name, value in {**filters, **more}.items() if value is not None]
     return urlencode([*given, *(("type", kind) for kind in types)])
+
+
+def read_past(
+    ask: Callable[[str], AbstractContextManager[Response]],
+    filters: Mapping[str, str | None],
+    types: Sequence[str],
+    after: int,
+) -> Generator[Event, None, None]:
+    """Yield what is kept behind ``after``, page by page, to its present end."""
+    more = True
+    while more:
+        query = query_of(filters, types, after=after, limit=_PAGE)
+        with ask(f"{PATH}/history?{query}") as response:
+            page = object_of(response)
+        if page["gap"]:
+            yield page["gap"]
+        yield from page["events"]
+        after, more = page["next"], page["more"]

@@ -31,7 +31,7 @@ def collected(
     """
     pause, left = _FIRST_PAUSE, PATIENCE
     while True:
-        answer = server.managed(f"{path_of(job_id)}/{what}")
+        answer: dict[str, Any] = server.manage("GET", f"{path_of(job_id)}/{what}")
         if answer.get("state") != "pending" or left <= 0:
             return answer
         sleep(pause)
@@ -130,7 +130,7 @@ class Fetcher:
         mode = 0o777 if file.get("executable") else 0o666
         try:
             with (
-                self._server.managed_stream(path) as response,
+                self._server.managed(path) as response,
                 open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as target,
             ):
                 for data in response.pieces():

@@ -12,7 +12,7 @@ from ci_client.documents import array_of, json_of, next_page, nonsense, object_o
 from ci_client.events import EventFeed, Position, wait_to_retry
 from ci_client.exchange import BrokenExchange
 from ci_client.patience import DEFAULT_BACKOFF, DEFAULT_TIMEOUT, Patience
-from ci_client.upload import FilesChanged, Form
+from ci_client.sending_upload import send_submission
 from ci_common.errors import CIError, ServerRefused
 
 TYPE_CHECKING = False
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ci_client.exchange import Response
     from ci_client.job_query import Filter
     from ci_client.json_body import JsonBody
+    from ci_client.server_state import ServerState
     from ci_client.upload import Submission
     from ci_common.backoff import Backoff
 
@@ -34,17 +35,7 @@ JobDict = dict[str, "Any"]
 _MANAGEMENT = "/api/v1"
 _PAGE = 100
 _LARGEST_PAGE = 1000
-_EVENTS_PAGE = 1000
 _STREAM_HEADERS = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
-
-
-class ServerState:
-    """What a server says of itself. ``problems`` are by part; ``date`` is its clock, as sent."""
-
-    def __init__(self, version: str, date: str | None, problems: Mapping[str, str]) -> None:
-        self.version = version
-        self.date = date
-        self.problems = problems
 
 
 def _ignore(_text: str) -> None:
@@ -210,18 +201,9 @@ class Session:
 
     def queue(self, limit: int | None = _PAGE) -> JobDict:
         """Return the queue as ``ci_common.api.QueueView`` has it, at most ``limit`` that wait."""
-        size = min(limit or _LARGEST_PAGE, _LARGEST_PAGE)
-        query: str | None = f"limit={size}"
-        whole: JobDict = {}
-        while query is not None and (limit is None or len(whole.get("queued", ())) < limit):
-            with self._ask(self._managed(f"/queue?{query}")) as response:
-                part = object_of(response)
-            query = next_page(response)
-            # Between two pages the queue may have moved up; nobody is shown twice.
-            before = {job["job_id"]: job for job in whole.get("queued", ())}
-            rest = {job["job_id"]: job for job in part["queued"]}
-            whole = part | {"queued": [*(before | rest).values()]}
-        return whole | {"queued": whole["queued"][:limit]}
+        from ci_client.management import read_queue
+
+        return read_queue(self.managed, limit)
 
     def look_at_changes(self, look: Callable[[], None]) -> None:
         """Call ``look`` now, and again whenever something may have changed, without end.
@@ -237,15 +219,13 @@ class Session:
 
     def server_state(self) -> ServerState:
         """Return what the server says of itself."""
+        from ci_client.server_state import ServerState
+
         with self._ask("/version") as response:
             version, date = object_of(response).get("version"), response.headers.get("date")
         with self._ask("/ready", even_if_not_well=True) as response:
             problems = object_of(response).get("problems")
-        return ServerState(
-            version=str(version or ""),
-            date=date,
-            problems=problems if isinstance(problems, dict) else {},
-        )
+        return ServerState.of(version, date, problems)
 
     def takes_manifests(self) -> bool | None:
         """Return whether the server takes manifests; None if it cannot be asked."""
@@ -267,34 +247,27 @@ class Session:
         with self._ask(f"/cache?older_than={older_than:f}", method="DELETE") as response:
             return array_of(response)
 
-    def manage(self, method: str, path: str, document: object = None) -> Any:  # noqa: ANN401 -- JSON
-        """Call what is under ``/api/v1`` only; return the answer's document, None for none."""
+    def managed(
+        self, path: str, method: str = "GET", document: object = None
+    ) -> AbstractContextManager[Response]:
+        """Hold the answer of a route under ``/api/v1`` open, to be read piece by piece."""
         body = None
         if method not in {"GET", "DELETE"}:
             from ci_client.json_body import JsonBody
 
             body = JsonBody(document)
-        with self._ask(self._managed(path), method=method, body=body) as response:
+        return self._ask(self._managed(path), method=method, body=body)
+
+    def manage(self, method: str, path: str, document: object = None) -> Any:  # noqa: ANN401 -- JSON
+        """Call a route under ``/api/v1``; return the answer's document, None for none."""
+        with self.managed(path, method, document) as response:
             return None if response.status == 204 else json_of(response)
 
     def pages(self, path: str, query: str, limit: int) -> list[JobDict]:
         """Return at most ``limit`` items of a list under ``/api/v1``, as its pages have them."""
-        found: list[JobDict] = []
-        asked: str | None = f"limit={min(limit, _PAGE)}&{query}".rstrip("&")
-        while asked is not None and len(found) < limit:
-            with self._ask(self._managed(f"{path}?{asked}")) as response:
-                found += array_of(response)
-            asked = next_page(response)
-        return found[:limit]
+        from ci_client.management import read_pages
 
-    def managed(self, path: str) -> JobDict:
-        """Return what the management route ``path`` answers."""
-        with self._ask(self._managed(path)) as response:
-            return object_of(response)
-
-    def managed_stream(self, path: str) -> AbstractContextManager[Response]:
-        """Hold the answer of the management route ``path`` open, to be read piece by piece."""
-        return self._ask(self._managed(path))
+        return read_pages(self.managed, path, query, limit)
 
     def live(
         self,
@@ -320,17 +293,9 @@ class Session:
         self, filters: Mapping[str, str | None], types: Sequence[str] = (), after: int = 0
     ) -> Generator[Event, None, None]:
         """Yield what happened to jobs and is kept, as ``live`` does, but to its present end."""
-        from ci_client.live import PATH, query_of
+        from ci_client.live import read_past
 
-        more = True
-        while more:
-            query = query_of(filters, types, after=after, limit=_EVENTS_PAGE)
-            with self._ask(f"{PATH}/history?{query}") as response:
-                page = object_of(response)
-            if page["gap"]:
-                yield page["gap"]
-            yield from page["events"]
-            after, more = page["next"], page["more"]
+        return read_past(self._ask, filters, types, after)
 
     def log(self, job_id: str, offset: int = 0) -> Generator[bytes, None, None]:
         """Yield the log so far, from a byte ``offset``, as it was written."""
@@ -391,29 +356,7 @@ class Session:
         return EventFeed(self._http.base_url, self._new_patience(), position, connect).events()
 
     def _upload(self, path: str, submission: Submission) -> Response:
-        """Send a submission in the way that the server takes it; return the answer."""
-        while True:
-            headers = {**_STREAM_HEADERS, "Accept": "*/*", **submission.headers}
-            try:
-                response = self._http.send("POST", path, headers=headers, body=Form(submission))
-            except FilesChanged:
-                submission.files_changed()
-                continue
-            if 200 <= response.status < 300:
-                submission.accepted()
-                return response
-            self._adapt(submission, response)
-
-    def _adapt(self, submission: Submission, response: Response) -> None:
-        """Return if the submission is to be sent again, in another way."""
-        try:
-            with response:
-                refuse_problems(response)
-        except ServerBusy:
-            raise
-        except CIError as refusal:
-            if not submission.adapts_to(refusal):
-                raise
+        return send_submission(self._http, path, submission, {**_STREAM_HEADERS, "Accept": "*/*"})
 
     def _stream(self, position: Position, *, from_beginning: bool) -> Response:
         headers = dict(_STREAM_HEADERS)

@@ -59,7 +59,7 @@ def as_text(value: object, kind: str) -> str:
         case int() | float():
             return _in_units(value, _UNITS.get(kind, ()))
         case tuple():
-            return ",".join(value)
+            return ",".join(as_text(each, kind) for each in value)
         case dict():
             return "\n".join(f"{name}={each}" for name, each in value.items())
     return str(value)

@@ -11,7 +11,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Server
 
 from ci_common import __version__
-from ci_server.examples import EXAMPLES, PARAMETERS
+from ci_server.examples import CLOSED, EXAMPLES, PARAMETERS
 from ci_server.schema_page import SchemaPage
 
 _NULL = {"type": "null"}
@@ -56,10 +56,7 @@ def corrected(schema: Mapping[str, Any]) -> dict[str, Any]:
     in a URL or a header is. Pure.
     """
     components = schema["components"]
-    models = {
-        name: {**model, "examples": [EXAMPLES[name]]} if name in EXAMPLES else model
-        for name, model in components["schemas"].items()
-    }
+    models = {name: _model(name, model) for name, model in components["schemas"].items()}
     return {
         **schema,
         "paths": {path: _path_item(item) for path, item in schema["paths"].items()},
@@ -67,23 +64,29 @@ def corrected(schema: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _model(name: str, model: Mapping[str, Any]) -> Mapping[str, Any]:
+    closed = {"additionalProperties": False} if name in CLOSED else {}
+    examples = {"examples": [EXAMPLES[name]]} if name in EXAMPLES else {}
+    return {**model, **closed, **examples}
+
+
 def _path_item(item: Mapping[str, Any]) -> dict[str, Any]:
     return {method: _operation(operation) for method, operation in item.items()}
 
 
 def _operation(operation: Mapping[str, Any]) -> Mapping[str, Any]:
-    parameters = operation.get("parameters")
+    parameters, name = operation.get("parameters"), operation["operationId"]
     return (
-        {**operation, "parameters": [_parameter(each) for each in parameters]}
+        {**operation, "parameters": [_parameter(each, name) for each in parameters]}
         if parameters
         else operation
     )
 
 
-def _parameter(parameter: Mapping[str, Any]) -> Mapping[str, Any]:
+def _parameter(parameter: Mapping[str, Any], operation: str) -> Mapping[str, Any]:
     schema = _without_null(parameter["schema"])
-    example = {"example": PARAMETERS[name]} if (name := parameter["name"]) in PARAMETERS else {}
-    return {**parameter, "schema": schema, **example}
+    example = PARAMETERS.get(f"{operation} {parameter['name']}", PARAMETERS.get(parameter["name"]))
+    return {**parameter, "schema": schema, **({} if example is None else {"example": example})}
 
 
 def _without_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:

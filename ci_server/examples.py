@@ -12,6 +12,9 @@ import msgspec
 from ci_common import __version__
 from ci_common.api import CacheEntry, JobAccepted, JobView, Problem
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
+from ci_server.example_queue import QUEUE
+from ci_server.example_results import COUNTS, COVERAGE, RESULTS
+from ci_server.example_webhooks import DELIVERY_ID, WEBHOOK_ID, WEBHOOKS
 from ci_server.routes.health import Health, Readiness, Version
 
 _JOB_ID = "3f2a9c1e-7d54-4c0b-9f0e-1b2d3c4e5f60"
@@ -45,6 +48,9 @@ _EXAMPLES = (
         submitter="ada",
         labels={"branch": "main"},
         command="python -m pytest",
+        results="collected",
+        tests=COUNTS,
+        coverage=COVERAGE,
     ),
     JobIdEvent(_JOB_ID),
     StatusEvent(status="queued", position=3),
@@ -69,20 +75,53 @@ _EXAMPLES = (
         hint="ci list shows the jobs there are; ended ones are removed after a while",
         instance="/api/v1/jobs/3f2a",
     ),
+    *QUEUE,
+    *RESULTS,
+    *WEBHOOKS,
 )
 
 EXAMPLES: Mapping[str, Any] = {type(each).__name__: msgspec.to_builtins(each) for each in _EXAMPLES}
 """By the name of the model, as JSON has it."""
 
+CLOSED = frozenset(
+    type(each).__name__ for each in _EXAMPLES if type(each).__struct_config__.forbid_unknown_fields
+)
+"""The models that take no other fields than theirs."""
+
 PARAMETERS: Mapping[str, Any] = {
     "reference": "last",
+    "path": "report/index.html",
+    "webhook_id": WEBHOOK_ID,
+    "delivery_id": DELIVERY_ID,
     "limit": 20,
+    "skip": 100,
     "cursor": 41,
+    "list_jobs cursor": "WyI1ZjdhMGMxZSIsMCw0MV0",
+    "after": 41,
     "offset": 1024,
     "older_than": "7d",
+    "job_id": _JOB_ID,
+    "project": "demo",
+    "submitter": "ada",
+    "status": ["completed"],
+    "reason": ["failed", "timed_out"],
+    "label": ["branch=main"],
+    "group": ["deploy"],
+    "since": "7d",
+    "until": "2026-11-21T09:30:00Z",
+    "text": "cart",
+    "test": "tests/test_cart.py::test_total",
+    "outcome": ["failed", "error"],
+    "type": ["job.ended"],
+    "list_jobs project": ["demo"],
+    "list_jobs submitter": ["ada"],
+    "list_jobs text": ["cart"],
     "Idempotency-Key": _REQUEST_ID,
     "Last-Event-ID": "1024",
     "Range": "bytes=-4096",
     "CI-Scope": "5f" * 32,
 }
-"""By the name of the parameter; yes, no and those with few values need none."""
+"""By the name of the parameter; yes, no and those with few values need none.
+
+Where operations mean different things by a name, that of the operation is in front.
+"""

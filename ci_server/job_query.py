@@ -32,12 +32,19 @@ _FILTERS = (
 _KNOWN = (*_FILTERS, "sort", *_PAGE)
 
 AnyRequest = Request[object, object, State]
-Limit = Annotated[int, QueryParameter(ge=1, le=LARGEST_LIMIT)]
+Limit = Annotated[
+    int, QueryParameter(ge=1, le=LARGEST_LIMIT, description="At most so many on a page.")
+]
 _TIME = "an RFC 3339 time (`2026-01-31T12:00:00Z`), a day, or how long ago (`2h`, `7d`)"
 
 
-def _several(description: str) -> QueryParameter:
-    return QueryParameter(description=description, max_items=MOST_VALUES)
+def _several(description: str, **item: object) -> QueryParameter:
+    extra = {"items": item} if item else None
+    return QueryParameter(description=description, max_items=MOST_VALUES, schema_extra=extra)
+
+
+def _texts_of(description: str, least: int = 0) -> QueryParameter:
+    return _several(description, type="string", minLength=least, maxLength=LONGEST_VALUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +78,22 @@ def asked_filter(  # noqa: PLR0913, PLR0917 -- one for each query parameter
         bool | None, QueryParameter(description="Of those that have ended: passed, or not.")
     ] = None,
     reason: Annotated[list[EndReason] | None, _several("Any of these.")] = None,
-    project: Annotated[list[str] | None, _several("Any of these.")] = None,
-    submitter: Annotated[list[str] | None, _several("Any of these.")] = None,
-    label: Annotated[list[str] | None, _several("All of these: `NAME` or `NAME=VALUE`.")] = None,
-    group: Annotated[list[str] | None, _several("Any of these concurrency groups.")] = None,
+    project: Annotated[list[str] | None, _texts_of("Any of these.")] = None,
+    submitter: Annotated[list[str] | None, _texts_of("Any of these.")] = None,
+    label: Annotated[
+        list[str] | None, _texts_of("All of these: `NAME` or `NAME=VALUE`.", least=1)
+    ] = None,
+    group: Annotated[list[str] | None, _texts_of("Any of these concurrency groups.")] = None,
     since: Annotated[
         str | None, QueryParameter(description=f"Submitted then or later: {_TIME}.")
     ] = None,
     until: Annotated[str | None, QueryParameter(description=f"Submitted before: {_TIME}.")] = None,
     text: Annotated[
         list[str] | None,
-        _several(
+        _texts_of(
             "All of these are in project, command, submitter, detail or a label, or begin the "
-            "id. Letter for letter; the case of ASCII letters does not matter."
+            "id. Letter for letter; the case of ASCII letters does not matter.",
+            least=1,
         ),
     ] = None,
 ) -> JobFilter:

@@ -49,10 +49,12 @@ def command(  # noqa: PLR0913 -- its options
     terminal = invocation.terminal
     with letting_go(terminal, lambda: "left; the job goes on"), invocation.connect() as server:
         if history is not None:
-            found = server.managed(_query("/tests/history", test=history, project=project))["runs"]
+            found = server.manage("GET", _query("/tests/history", test=history, project=project))[
+                "runs"
+            ]
             lines, note = case_table.history_lines(found), f"no job that is kept ran {history}"
         elif flaky:
-            found = server.managed(_query("/tests/flaky", project=project))["tests"]
+            found = server.manage("GET", _query("/tests/flaky", project=project))["tests"]
             lines, note = case_table.flaky_lines(found), "no test is known to be flaky"
         else:
             found, counts = _of_job(server, job, failed=failed, slowest=slowest)
@@ -74,7 +76,7 @@ def _of_job(
 
     job_id = ended_job(server, reference)
     first = collected(server, job_id, "tests?limit=1")
-    coverage = server.managed(f"/jobs/{job_id}/coverage").get("coverage")
+    coverage = server.manage("GET", f"/jobs/{job_id}/coverage").get("coverage")
     told = [counts_of({"tests": first.get("counts")}), coverage_of(coverage)]
     found: list[dict[str, object]] = []
     limit = min(slowest or _PAGE, _PAGE)
@@ -82,7 +84,7 @@ def _of_job(
     order = "&slowest=true" if slowest else ""
     while slowest is None or len(found) < slowest:
         query = f"limit={limit}&offset={len(found)}{outcomes}{order}"
-        page = server.managed(f"/jobs/{job_id}/tests?{query}")["tests"]
+        page = server.manage("GET", f"/jobs/{job_id}/tests?{query}")["tests"]
         found += page
         if len(page) < limit:
             break

@@ -29,8 +29,14 @@ _GZIP = 31
 _FAST = 1
 _BINARY = "application/octet-stream"
 
+_LONGEST_PATH = 1000
 _Path = Annotated[
-    str, PathParameter(description="The file's path, as it is listed.", max_length=1001)
+    str,
+    PathParameter(
+        description="The file's path, as it is listed.",
+        max_length=_LONGEST_PATH + 1,  # the framework hands it over with the slash before it
+        schema_extra={"maxLength": _LONGEST_PATH},
+    ),
 ]
 _RangeHeader = Annotated[
     str | None,

@@ -1,5 +1,6 @@
 """What happens to all jobs: as it happens, or page by page."""
 
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -36,15 +37,21 @@ _Project = Annotated[
 _Submitter = Annotated[
     str | None, QueryParameter(description="Only of this submitter.", max_length=_LONGEST_TEXT)
 ]
-_Types = Annotated[
-    list[str] | None,
-    QueryParameter(
+
+
+def _several(*types: str) -> QueryParameter:
+    """Return the parameter for some of these types."""
+    one = rf"\s*({'|'.join(map(re.escape, types))})?\s*"
+    return QueryParameter(
         name="type",
         description="Only these types, repeated or with commas: "
-        + ", ".join(f"`{kind}`" for kind in EventType)
-        + f"; `{QUEUE_DEPTH}` comes only if it is named.",
-    ),
-]
+        + ", ".join(f"`{name}`" for name in types),
+        schema_extra={"items": {"type": "string", "pattern": f"^{one}(,{one})*$"}},
+    )
+
+
+_Types = Annotated[list[str] | None, _several(*EventType, QUEUE_DEPTH)]
+_KeptTypes = Annotated[list[str] | None, _several(*EventType)]
 
 
 class LiveStream(EventStream[Placed]):
@@ -76,11 +83,16 @@ async def stream_events(
             lt=10**_LONGEST_SEQ,
             description="Begin behind this sequence number; `0` for all that is kept. "
             "Default: from now on.",
+            schema_extra={"minimum": 0},  # which Litestar leaves out
         ),
     ] = None,
     last_event_id: Annotated[
         str | None,
-        HeaderParameter(name="Last-Event-ID", description="Resume after this event; wins."),
+        HeaderParameter(
+            name="Last-Event-ID",
+            description="Resume after this event; wins.",
+            schema_extra={"pattern": f"^[0-9]{{0,{_LONGEST_SEQ}}}$"},
+        ),
     ] = None,
 ) -> LiveStream:
     """Stream events from where the reader wants it."""
@@ -112,19 +124,21 @@ async def list_events(
     job_id: _JobId = None,
     project: _Project = None,
     submitter: _Submitter = None,
-    types: _Types = None,
+    types: _KeptTypes = None,
     after: Annotated[
         int, QueryParameter(ge=0, lt=10**_LONGEST_SEQ, description="Behind this sequence number.")
     ] = 0,
-    limit: Annotated[int, QueryParameter(ge=1, le=LARGEST_LIMIT)] = DEFAULT_LIMIT,
+    limit: Annotated[
+        int, QueryParameter(ge=1, le=LARGEST_LIMIT, description="At most so many on a page.")
+    ] = DEFAULT_LIMIT,
 ) -> EventHistory:
     """Answer with a page of what is kept."""
-    wanted = selection_of(job_id, project, submitter, types).jobs
-    if wanted is None:
+    selection = selection_of(job_id, project, submitter, types)
+    if selection.depth or selection.jobs is None:
         raise InvalidRequest(
             f"type: {QUEUE_DEPTH} is not kept", hint="/ready says how many jobs wait and run."
         )
-    page = await parts_of(state).live.store.after(after, limit=limit, wanted=wanted)
+    page = await parts_of(state).live.store.after(after, limit=limit, wanted=selection.jobs)
     return EventHistory(
         events=[event_view(event) for event in page.events],
         next=page.through,

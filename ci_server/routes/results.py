@@ -25,7 +25,9 @@ LARGEST_LIMIT = 1000
 _MOST_OFFSET = 10**9
 _LONGEST_TEXT = 1000
 
-_Limit = Annotated[int, QueryParameter(ge=1, le=LARGEST_LIMIT)]
+_Limit = Annotated[
+    int, QueryParameter(ge=1, le=LARGEST_LIMIT, description="At most so many at once.")
+]
 _Project = Annotated[
     str | None, QueryParameter(max_length=200, description="Only jobs of this project.")
 ]
@@ -53,7 +55,9 @@ async def list_tests(  # noqa: PLR0913, PLR0917 -- the parameters of its query
     ] = "",
     slowest: Annotated[bool, QueryParameter(description="The slowest first.")] = False,
     limit: _Limit = DEFAULT_LIMIT,
-    offset: Annotated[int, QueryParameter(ge=0, le=_MOST_OFFSET)] = 0,
+    offset: Annotated[
+        int, QueryParameter(ge=0, le=_MOST_OFFSET, description="How many are left out in front.")
+    ] = 0,
 ) -> Response[CasesView]:
     """Answer with a page of a job's tests."""
     repository = parts_of(state).repository

@@ -51,7 +51,7 @@ async def stream_job(
         HeaderParameter(
             name="Last-Event-ID",
             description="Resume after this event; wins over both.",
-            schema_extra={"pattern": f"^[0-9]{{1,{_LONGEST_OFFSET}}}$"},
+            schema_extra={"pattern": f"^[0-9]{{0,{_LONGEST_OFFSET}}}$"},
         ),
     ] = None,
 ) -> JobStream:

@@ -1,10 +1,11 @@
 """Webhooks: who is told of jobs, and what became of it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
-from litestar import Request, Response, delete, get, patch, post
+import msgspec
+from litestar import Response, delete, get, patch, post
 from litestar.datastructures import State
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
@@ -19,7 +20,9 @@ from ci_common.api.webhooks import (
     webhook_view,
     webhook_with_secret,
 )
+from ci_common.errors import InvalidRequest
 from ci_common.webhooks import Delivery, DeliveryState
+from ci_server.job_query import AnyRequest
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import problems
 from ci_server.webhooks import Webhooks
@@ -27,13 +30,17 @@ from ci_server.webhooks import Webhooks
 _DEFAULT_LIMIT = 50
 _LARGEST_LIMIT = 500
 
+_Document = TypeVar("_Document", WebhookRequest, WebhookChange, WebhookRotation)
+
 _SHOWN: dict[str, Any] = {
     "tags": ["webhooks"],
 }
 
 WebhookId = Annotated[str, PathParameter(description="A webhook's id: `wh_…`.", max_length=64)]
 DeliveryId = Annotated[str, PathParameter(description="A delivery's id: `msg_…`.", max_length=64)]
-Limit = Annotated[int, QueryParameter(ge=1, le=_LARGEST_LIMIT)]
+Limit = Annotated[
+    int, QueryParameter(ge=1, le=_LARGEST_LIMIT, description="At most so many on a page.")
+]
 Cursor = Annotated[
     int | None,
     QueryParameter(ge=1, le=2**63 - 1, description="Where the page before ended, from its Link."),
@@ -50,9 +57,11 @@ Cursor = Annotated[
     responses=problems(400, 503),
     **_SHOWN,
 )
-async def add_webhook(state: State, data: JSONBody[WebhookRequest]) -> WebhookWithSecret:
+async def add_webhook(
+    request: AnyRequest, state: State, data: JSONBody[WebhookRequest]
+) -> WebhookWithSecret:
     """Keep a webhook."""
-    return webhook_with_secret(await _webhooks(state).add(data))
+    return webhook_with_secret(await _webhooks(state).add(await _strictly(request, data)))
 
 
 @get(
@@ -89,10 +98,11 @@ async def get_webhook(state: State, webhook_id: WebhookId) -> WebhookView:
     **_SHOWN,
 )
 async def change_webhook(
-    state: State, webhook_id: WebhookId, data: JSONBody[WebhookChange]
+    request: AnyRequest, state: State, webhook_id: WebhookId, data: JSONBody[WebhookChange]
 ) -> WebhookView:
     """Change a webhook."""
-    return webhook_view(await _webhooks(state).change(webhook_id, data))
+    change = await _strictly(request, data)
+    return webhook_view(await _webhooks(state).change(webhook_id, change))
 
 
 @delete(
@@ -133,10 +143,13 @@ async def test_webhook(state: State, webhook_id: WebhookId) -> DeliveryView:
     **_SHOWN,
 )
 async def rotate_webhook(
-    state: State, webhook_id: WebhookId, data: JSONBody[WebhookRotation | None] = None
+    request: AnyRequest,
+    state: State,
+    webhook_id: WebhookId,
+    data: JSONBody[WebhookRotation | None] = None,
 ) -> WebhookWithSecret:
     """Replace a secret."""
-    asked = WebhookRotation() if data is None else data
+    asked = WebhookRotation() if data is None else await _strictly(request, data)
     return webhook_with_secret(await _webhooks(state).rotate(webhook_id, asked))
 
 
@@ -149,7 +162,7 @@ async def rotate_webhook(
     **_SHOWN,
 )
 async def list_deliveries(
-    request: Request[object, object, State],
+    request: AnyRequest,
     state: State,
     webhook_id: WebhookId,
     limit: Limit = _DEFAULT_LIMIT,
@@ -174,7 +187,7 @@ async def list_deliveries(
     **_SHOWN,
 )
 async def list_dead_deliveries(
-    request: Request[object, object, State],
+    request: AnyRequest,
     state: State,
     limit: Limit = _DEFAULT_LIMIT,
     cursor: Cursor = None,
@@ -232,8 +245,16 @@ def _webhooks(state: State) -> Webhooks:
     return parts_of(state).webhooks
 
 
+async def _strictly(request: AnyRequest, document: _Document) -> _Document:
+    """Return the body as it was sent: the framework takes 0 for no, and text for a number."""
+    try:
+        return msgspec.convert(await request.json(), type(document))
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(str(error)) from None
+
+
 def _page(
-    request: Request[object, object, State],
+    request: AnyRequest,
     found: Sequence[Delivery],
     limit: int,
     filters: dict[str, str],

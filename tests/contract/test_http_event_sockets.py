@@ -206,7 +206,7 @@ def test_what_cannot_be_found_is_an_error_of_that_subscription(shared):
         answer = ws.ask(id="x", subscribe="log", job_id="f" * 36)
         assert (answer["id"], answer["problem"]["code"]) == ("x", "job_not_found")
         answer = ws.ask(id="x", subscribe="log", job_id=ended, offset=4)
-        assert (answer["id"], answer["problem"]["code"]) == ("x", "invalid_request")
+        assert (answer["id"], answer["problem"]["code"]) == ("x", "range_not_satisfiable")
         ws.ask(id="x", subscribe="jobs")
         answer = ws.ask(id="x", subscribe="jobs")
         assert (answer["type"], answer["id"]) == ("error", "x")

@@ -18,12 +18,12 @@ class Server:
         self.answers = list(answers)
         self.asked: list[str] = []
 
-    def managed(self, path: str) -> dict:
+    def manage(self, _method: str, path: str) -> dict:
         self.asked.append(path)
         return self.answers.pop(0)
 
     @contextmanager
-    def managed_stream(self, path: str):
+    def managed(self, path: str):
         self.asked.append(path)
         yield self
 
