@@ -93,3 +93,27 @@ def test_options_tells_all_methods_of_a_path(tmp_path):
         allowed = httpx2.options(f"{server.url}/api/v1/jobs/last").headers["Allow"]
         assert allowed == "DELETE, GET, OPTIONS"
         assert httpx2.options(f"{server.url}/jobs/last").headers["Allow"] == "GET, OPTIONS"
+
+
+@pytest.mark.parametrize(
+    "asked", ["jobs?success=null", "events?after=null", "webhooks/dead?cursor=Null"]
+)
+def test_null_is_not_the_same_as_nothing(tmp_path, asked):
+    with running_server(tmp_path) as server:
+        answer = server.get(f"/api/v1/{asked}")
+        assert answer.status_code == 400
+        assert "null is no value" in answer.json()["detail"]
+        # Where any text is one, so is this.
+        assert server.get("/api/v1/jobs?text=null").status_code == 200
+
+
+def test_a_body_is_taken_as_it_is_described(tmp_path):
+    with running_server(tmp_path) as server:
+        address = {"url": "https://hooks.example/ci"}
+        hook = httpx2.post(f"{server.url}/api/v1/webhooks", json=address).json()
+        path = f"{server.url}/api/v1/webhooks/{hook['id']}"
+        answer = httpx2.patch(path, json={"enabled": 0})
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+        assert "enabled" in answer.json()["detail"]
+        assert httpx2.patch(path, json={"enabled": False}).json()["enabled"] is False
+        assert httpx2.patch(path, json={"unknown": 1}).status_code == 400
