@@ -10,8 +10,8 @@ from ci_common.api.webhooks import (
     WebhookView,
     WebhookWithSecret,
 )
+from ci_common.job_events import EventType
 from ci_common.jobs import EndReason
-from ci_common.webhooks.model import EventType
 
 WEBHOOK_ID = "wh_2b7c51d0e94f4a36"
 DELIVERY_ID = "msg_6e1f0a93c8d24b75"

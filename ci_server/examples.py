@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ci_common import __version__
-from ci_common.api import CacheEntry, JobAccepted, JobView, Problem
+from ci_common.api import CacheEntry, JobAccepted, JobView, Problem, RetryRequest
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
 from ci_server.example_queue import QUEUE
 from ci_server.example_results import COUNTS, COVERAGE, RESULTS
@@ -32,6 +32,7 @@ _EXAMPLES = (
         features=["manifests"],
     ),
     JobAccepted(_JOB_ID),
+    RetryRequest(failed_only=True, priority=5),
     JobView(
         job_id=_JOB_ID,
         status="completed",

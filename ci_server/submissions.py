@@ -249,7 +249,7 @@ class _Asked:
     def __init__(self, form: UploadForm, request: Request[Any, Any, Any]) -> None:
         self.form = form
         self.key = idempotency_key(request)
-        self.address = client_address(request)
+        self.address = client_address(request.scope)
         self.traceparent: str | None = request.scope["state"].get(HEADER)
         self.command = form.command
         self.project = form.project
