@@ -1,10 +1,16 @@
 """Running a job again, as HTTP has it."""
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import msgspec
 
-Quantity = int | float | str
+from ci_common.queue_rules import HIGHEST_PRIORITY, LOWEST_PRIORITY
+
+# No two of a union may fit one value: in a description exactly one of them has to.
+Number = float | str
+Whole = int | str
+Priority = Annotated[int, msgspec.Meta(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY)]
 
 
 class RetryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,13 +24,13 @@ class RetryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     failed_only: bool = False
     submitter: str | None = None
     label: Sequence[str] = ()
-    priority: Quantity | None = None
-    timeout: Quantity | None = None
-    memory: Quantity | None = None
-    cpus: Quantity | None = None
-    pids: Quantity | None = None
-    disk: Quantity | None = None
-    queue_timeout: Quantity | None = None
+    priority: Priority | None = None
+    timeout: Number | None = None
+    memory: Whole | None = None
+    cpus: Number | None = None
+    pids: Whole | None = None
+    disk: Whole | None = None
+    queue_timeout: Number | None = None
     group: str | None = None
     group_policy: str | None = None
 

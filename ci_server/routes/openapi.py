@@ -126,7 +126,7 @@ def _idempotency_key() -> Parameter:
     return Parameter(
         name="Idempotency-Key",
         param_in="header",
-        schema=Schema(type=OpenAPIType.STRING, min_length=1, max_length=255),
+        schema=Schema(type=OpenAPIType.STRING, pattern="^[!-~]{1,255}$"),
         description="Repeating a submission with its key returns the first job.",
     )
 
@@ -216,3 +216,5 @@ class RetryOperation(Operation):
 
     def __post_init__(self) -> None:
         self.parameters = [*(self.parameters or ()), _idempotency_key()]
+        if isinstance(self.request_body, RequestBody):
+            self.request_body.required = False
