@@ -96,7 +96,7 @@ def test_options_tells_all_methods_of_a_path(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "asked", ["jobs?success=null", "events?after=null", "webhooks/dead?cursor=Null"]
+    "asked", ["jobs?success=null", "events/history?after=null", "webhooks/dead?cursor=Null"]
 )
 def test_null_is_not_the_same_as_nothing(tmp_path, asked):
     with running_server(tmp_path) as server:
