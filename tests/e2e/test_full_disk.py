@@ -165,7 +165,7 @@ class TestWhyThereIsAReserve:
         await repository.initialize()
         fill_with_ended_jobs(path, 500)
         with closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute("UPDATE jobs SET detail = printf('%.4000c', 'x')")
+            connection.execute("UPDATE jobs SET stashed = 0, detail = printf('%.4000c', 'x')")
         clock = FakeClock()
         yield disk, repository, space, clock
         await repository.close()

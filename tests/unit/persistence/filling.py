@@ -8,9 +8,9 @@ from pathlib import Path
 _FILL = """
 INSERT INTO jobs (id, status, project, priority, recipe, created_wall, created_uptime,
     created_boot, zip_path, zip_size, zip_sha256, idempotency_key, fingerprint, attempt,
-    max_attempts, started_wall, ended_wall, reason, stashed)
+    max_attempts, started_wall, ended_wall, reason)
 VALUES (:id, 'completed', 'demo', 0, '{}', :n, 0, '', 'a.zip', 1, '', 'key of ' || :id, '', 1, 3,
-    :n, 2 * :n, 'passed', 0)
+    :n, 2 * :n, 'passed')
 """
 
 
