@@ -1,10 +1,10 @@
 """Cancelling in every state, twice: one ended state, and nothing that runs behind it."""
 
-import contextlib
 import os
 import signal
 import socket
 
+import docker
 import httpx2
 import pytest
 
@@ -148,7 +148,12 @@ def test_a_server_that_is_killed(servers, engine, namespace, waiting, when):
         engine.of(job_id).pause()
         assert delete(server, job_id).status_code == 202
         server.kill()
-        engine.of(job_id).unpause()
+        try:
+            engine.of(job_id).unpause()
+        except docker.errors.APIError as error:
+            # The stop got through: the engine lets a container go on that it sends a signal.
+            if "is not paused" not in str(error):
+                raise
         server.restart()
     server.until(job_id, "cancelled")
     assert_over(server, engine, job_id)

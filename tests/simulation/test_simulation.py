@@ -24,7 +24,7 @@ GATE = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=150,
+    max_examples=90,
     stateful_step_count=80,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.generate, Phase.shrink],
@@ -85,8 +85,15 @@ def test_nothing_is_lost_whatever_happens():
     in_a_process_of_its_own("run_for_the_gate()")
 
 
-@pytest.mark.parametrize("fault", [None, Fault.FAILS_AFTERWARDS])
-@pytest.mark.parametrize("kind", [Kind.PLAIN, Kind.INSTALLS, Kind.TREE])
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [
+        (Kind.PLAIN, None),
+        (Kind.INSTALLS, None),
+        (Kind.TREE, None),
+        (Kind.PLAIN, Fault.FAILS_AFTERWARDS),
+    ],
+)
 def test_a_server_killed_at_each_point_of_a_start(kind, fault):
     """Each by itself, also when the answer to the feed is lost: chance does not come to all."""
     for points in STARTING:

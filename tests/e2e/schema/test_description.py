@@ -24,7 +24,7 @@ def test_the_server_does_what_its_description_says(server, tmp_path):
         str(Path(sys.executable).with_name("schemathesis")),
         "--config-file", str(_ROOT / "tests/e2e/schema/schemathesis.toml"), "run",
         f"{server.url}/schema/openapi.json",
-        "--max-examples", "12", "--seed", "5", "--generation-deterministic",
+        "--max-examples", "8", "--seed", "5", "--generation-deterministic",
         "--continue-on-failure", "--request-timeout", "30",
         "--no-color",
     ]  # fmt: skip
