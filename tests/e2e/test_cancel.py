@@ -1,5 +1,6 @@
 """Cancelling in every state, twice: one ended state, and nothing that runs behind it."""
 
+import contextlib
 import os
 import signal
 import socket
