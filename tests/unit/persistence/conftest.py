@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ci_persistence.check import Premises
 from ci_persistence.jobs import SQLiteJobRepository
+from tests.unit.persistence.checking import premises_of
 from tests.unit.persistence.data import Data
 
 
@@ -32,3 +34,14 @@ async def data(tmp_path: Path) -> AsyncIterator[Data]:
     made = await Data(tmp_path / "server").open()
     yield made
     await made.repository.close()
+
+
+@pytest.fixture
+async def premises(data: Data) -> Premises:
+    """A data directory as a server has it: jobs in every state, and nothing wrong."""
+    await data.ended()
+    await data.running()
+    await data.queued()
+    made = premises_of(data)
+    made.reserve.fill()
+    return made

@@ -4,66 +4,23 @@ import os
 import re
 import sqlite3
 import uuid
-from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ci_common.errors import DatabaseUnusable, StorageFull
-from ci_common.jobs import EndReason, JobStatus
-from ci_persistence import repair as repairs
-from ci_persistence.check import SECOND_LOOK, Premises, check
-from ci_persistence.findings import REPAIRS, Finding, Kind
+from ci_common.errors import DatabaseUnusable
+from ci_common.jobs import EndReason
+from ci_persistence.check import SECOND_LOOK, check
+from ci_persistence.findings import REPAIRS, Kind
 from ci_persistence.repair import repair
 from ci_persistence.schema import load_migrations, upgrade
-from ci_persistence.space import DiskSpace, Reserve
+from ci_persistence.space import DiskSpace
+from tests.unit.persistence.checking import GRACE, age, change, looked, placed, premises_of
 from tests.unit.persistence.data import Data
 from tests.unit.persistence.filling import fill_with_ended_jobs
-
-GRACE = 60.0
-RESERVE = 4096
-
-
-def premises_of(data: Data) -> Premises:
-    reserve = Reserve(data.paths.reserve, RESERVE)
-    space = DiskSpace((data.folder,), min_free=1, reserve=reserve)
-    return Premises(data=data.paths, clock=data.clock, grace=GRACE, space=space, reserve=reserve)
-
-
-@pytest.fixture
-async def premises(data):
-    """A data directory as a server has it: jobs in every state, and nothing wrong."""
-    await data.ended()
-    await data.running()
-    await data.queued()
-    made = premises_of(data)
-    made.reserve.fill()
-    return made
-
-
-def looked(premises, meanwhile=lambda: None) -> list[Finding]:
-    return check(premises, lambda _: meanwhile())
-
-
-def change(data, statement, *values):
-    with closing(sqlite3.connect(data.paths.database)) as connection, connection:
-        assert connection.execute(statement, values).rowcount == 1
-
-
-def age(data, path, seconds=2 * GRACE):
-    when = data.clock.now().wall.timestamp() - seconds
-    os.utime(path, (when, when))
-    return path
-
-
-def placed(data, name, content=b"x"):
-    path = data.folder / name
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    path.write_bytes(content)
-    path.chmod(0o600)
-    return age(data, path)
+from tests.unit.persistence.plants import MENDABLE, Plant
 
 
 def test_a_sound_directory_has_nothing_wrong_and_is_looked_at_once(premises):
@@ -86,141 +43,6 @@ async def test_looking_changes_nothing(data, premises):
 
 
 # Each plants one fault and returns its subject.
-
-
-async def zip_gone(data):
-    job = await data.queued()
-    data.paths.zip_at(job.zip_path).unlink()
-    return job.id
-
-
-async def zip_changed(data):
-    job = await data.queued(b"a zip")
-    data.paths.zip_at(job.zip_path).write_bytes(b"a zap")
-    return job.id
-
-
-async def directory_was_moved(data):
-    job = await data.queued()
-    former = f"/former/stash/{job.id}.zip"
-    change(data, "UPDATE jobs SET zip_path = ? WHERE id = ?", former, job.id)
-    return job.id
-
-
-async def zip_without_a_row(data):
-    return str(placed(data, f"stash/{uuid.uuid4()}.zip"))
-
-
-async def zip_of_an_ended_job(data):
-    job = await data.ended()
-    await data.repository.release([job.id])
-    return str(placed(data, f"stash/{job.id}.zip"))
-
-
-async def upload_left_over(data):
-    return str(placed(data, "tmp/upload-abc.zip"))
-
-
-async def log_gone(data):
-    job = await data.ended()
-    data.paths.log_of(job.id).unlink()
-    return job.id
-
-
-async def log_cut(data):
-    job = await data.running(b"first attempt\n")
-    await data.repository.requeue(job.id, attempt=1, charged=True, detail="lost")
-    await data.start(await data.job(job))
-    os.truncate(data.paths.log_of(job.id), 5)
-    return job.id
-
-
-async def log_of_a_job_that_never_began(data):
-    job = await data.queued()
-    data.write(job, b"whose?\n")
-    return job.id
-
-
-async def log_without_a_row(data):
-    return str(placed(data, f"logs/{uuid.uuid4()}.log"))
-
-
-async def artifacts_gone(data):
-    job = await data.ended()
-    statement = (
-        'INSERT INTO artifacts (job, path, size, sha256, modified, executable, "offset")'
-        " VALUES (?, 'out.txt', 1, '', 0, 0, 512)"
-    )
-    change(data, statement, job.seq)
-    return job.id
-
-
-async def artifacts_without_a_row(data):
-    return str(placed(data, f"artifacts/{uuid.uuid4()}.tar"))
-
-
-async def recipe_unreadable(data):
-    job = await data.queued()
-    change(data, "UPDATE jobs SET recipe = '{' WHERE id = ?", job.id)
-    return job.id
-
-
-async def running_recipe_unreadable(data):
-    job = await data.running()
-    change(data, "UPDATE jobs SET recipe = '[]' WHERE id = ?", job.id)
-    return job.id
-
-
-async def ended_recipe_unreadable(data):
-    job = await data.ended()
-    change(data, "UPDATE jobs SET recipe = 'null' WHERE id = ?", job.id)
-    return job.id
-
-
-async def log_open_to_others(data):
-    path = data.paths.log_of((await data.ended()).id)
-    path.chmod(0o644)
-    return str(path)
-
-
-async def database_open_to_others(data):
-    data.paths.database.chmod(0o640)
-    return str(data.paths.database)
-
-
-async def folder_open_to_others(data):
-    data.paths.stash.chmod(0o755)
-    return str(data.paths.stash)
-
-
-async def reserve_gone(data):
-    data.paths.reserve.unlink()
-    return str(data.paths.reserve)
-
-
-Plant = Callable[[Data], Awaitable[str]]
-
-MENDABLE: list[tuple[Plant, Kind]] = [
-    (zip_gone, Kind.STASH_MISSING),
-    (zip_changed, Kind.STASH_DAMAGED),
-    (directory_was_moved, Kind.STASH_ELSEWHERE),
-    (zip_without_a_row, Kind.STASH_ORPHAN),
-    (zip_of_an_ended_job, Kind.STASH_ORPHAN),
-    (upload_left_over, Kind.UPLOAD_ORPHAN),
-    (log_gone, Kind.LOG_MISSING),
-    (log_cut, Kind.LOG_SHORT),
-    (log_of_a_job_that_never_began, Kind.LOG_UNEXPECTED),
-    (log_without_a_row, Kind.LOG_ORPHAN),
-    (artifacts_gone, Kind.ARTIFACTS_MISSING),
-    (artifacts_without_a_row, Kind.ARTIFACTS_ORPHAN),
-    (recipe_unreadable, Kind.ROW_UNREADABLE),
-    (running_recipe_unreadable, Kind.ROW_UNREADABLE),
-    (ended_recipe_unreadable, Kind.ROW_UNREADABLE),
-    (log_open_to_others, Kind.PERMISSIONS),
-    (database_open_to_others, Kind.PERMISSIONS),
-    (folder_open_to_others, Kind.PERMISSIONS),
-    (reserve_gone, Kind.RESERVE_MISSING),
-]
 
 
 @pytest.mark.parametrize(("plant", "kind"), MENDABLE, ids=[each[0].__name__ for each in MENDABLE])
@@ -414,93 +236,6 @@ class TestMovingData:
             age(data, data.paths.log_of(job.id))
         orphan = placed(data, f"logs/{uuid.uuid4()}.log")
         assert [finding.subject for finding in looked(premises)] == [str(orphan)]
-
-
-class TestRepairing:
-    @pytest.mark.parametrize("plant", [zip_gone, zip_changed, recipe_unreadable])
-    async def test_a_job_that_cannot_run_ends_and_its_log_says_why(self, data, premises, plant):
-        job_id = await plant(data)
-        (finding,) = looked(premises)
-        assert repair(premises, finding, alone=False) is None
-        job = await data.repository.get(job_id)
-        assert (job.status, job.reason) == (JobStatus.COMPLETED, EndReason.INFRA_ERROR)
-        assert (job.attempt, job.end_time) == (1, data.clock.now().wall)
-        assert data.log(job).decode() == f"[ci] Infrastructure error: {job.detail}\n"
-
-    async def test_an_ended_job_keeps_its_verdict(self, data, premises):
-        job_id = await ended_recipe_unreadable(data)
-        (finding,) = looked(premises)
-        repair(premises, finding, alone=False)
-        assert (await data.repository.get(job_id)).reason is EndReason.PASSED
-
-    @pytest.mark.parametrize("plant", [zip_gone, zip_changed])
-    async def test_a_job_that_has_begun_since_is_left_alone(self, data, premises, plant):
-        job_id = await plant(data)
-        (finding,) = looked(premises)
-        await data.repository.claim(job_id, attempt=0, now=data.clock.now())
-        assert repair(premises, finding, alone=False) == f"job {job_id} does not wait any more"
-        assert (await data.repository.get(job_id)).status is JobStatus.RUNNING
-
-    async def test_files_that_have_got_a_row_since_stay(self, data, premises):
-        zip_subject, log_subject = await zip_without_a_row(data), await log_without_a_row(data)
-        findings = looked(premises)
-        for subject in (zip_subject, log_subject):
-            job = await data.queued()
-            change(data, "UPDATE jobs SET id = ? WHERE id = ?", Path(subject).stem, job.id)
-        for finding in findings:
-            repair(premises, finding, alone=True)
-        assert {zip_subject, log_subject} <= {str(data.folder / name) for name in data.files()}
-
-    async def test_a_log_that_a_server_may_be_writing_is_not_touched(self, data, premises):
-        job_id = await log_cut(data)
-        before = (await data.repository.get(job_id)).log_base
-        (finding,) = looked(premises)
-        assert "a server runs" in repair(premises, finding, alone=False)
-        assert (await data.repository.get(job_id)).log_base == before
-        assert repair(premises, finding, alone=True) is None
-        assert (await data.repository.get(job_id)).log_base == 5
-
-    async def test_a_log_that_has_begun_since_is_not_deleted(self, data, premises):
-        job_id = await log_of_a_job_that_never_began(data)
-        (finding,) = looked(premises)
-        await data.repository.claim(job_id, attempt=0, now=data.clock.now())
-        repair(premises, finding, alone=True)
-        assert data.paths.log_of(job_id).exists()
-
-    async def test_a_sealed_log_is_closed_to_others_and_stays_sealed(self, data, premises):
-        path = data.paths.log_of((await data.ended()).id)
-        path.chmod(0o444)
-        (finding,) = looked(premises)
-        repair(premises, finding, alone=False)
-        assert path.stat().st_mode & 0o777 == 0o400
-
-    async def test_on_a_full_disk_the_reserve_is_given_up(self, data, premises, monkeypatch):
-        job_id = await zip_gone(data)
-        (finding,) = looked(premises)
-        writing = repairs.writing
-
-        def full_until_released(path):
-            if premises.reserve.missing == 0:
-                raise StorageFull
-            return writing(path)
-
-        monkeypatch.setattr(repairs, "writing", full_until_released)
-        assert repair(premises, finding, alone=False) is None
-        assert (await data.repository.get(job_id)).status.ended
-
-    async def test_what_fails_says_why_and_the_rest_goes_on(self, data, premises, monkeypatch):
-        await reserve_gone(data)
-        await upload_left_over(data)
-
-        def full(*_):
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr("ci_persistence.space.os.posix_fallocate", full)
-        fates = {f.kind: repair(premises, f, alone=False) for f in looked(premises)}
-        assert fates == {
-            Kind.RESERVE_MISSING: "No space left on device",
-            Kind.UPLOAD_ORPHAN: None,
-        }
 
 
 async def test_many_ended_jobs_are_no_trouble(data, premises):
