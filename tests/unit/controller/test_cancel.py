@@ -9,7 +9,7 @@ from ci_common.jobs import EndReason, JobStatus
 from ci_common.recipe import Recipe
 from ci_controller.standby import StandbySettings
 from tests.fakes.executor import FakeContainer, print_and_wait
-from tests.unit.controller.test_controller import begun, claimed, launched, noted
+from tests.unit.controller.progress import begun, claimed, launched, noted
 
 NOTE = b"[ci] Stopped: the job was cancelled.\n"
 
