@@ -5,7 +5,7 @@ import asyncio
 from ci_common.errors import EngineUnavailable
 from ci_common.recipe import Recipe
 from tests.fakes.executor import FakeExecutor
-from tests.unit.controller.test_controller import begun
+from tests.unit.controller.progress import begun
 
 NO_TICK = 3600.0
 """Seconds between two ticks: none comes in a test."""
