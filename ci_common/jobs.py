@@ -16,7 +16,7 @@ nothing. ``faults`` counts the infrastructure faults charged against
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -24,6 +24,9 @@ from ci_common.clock import Moment
 from ci_common.errors import InvalidTransition
 from ci_common.recipe import Recipe
 from ci_common.results import Counts, Coverage, ResultsState
+
+LONGEST_HOLD = timedelta(minutes=10)
+"""No backoff is longer. A hold that ends later is left from a clock that was set back."""
 
 
 class JobStatus(StrEnum):

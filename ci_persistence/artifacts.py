@@ -28,11 +28,11 @@ from ci_persistence.disk import (
     job_file,
 )
 from ci_persistence.held_files import new_held_file
+from ci_persistence.open_file import OpenFile
 
 _BLOCK = tarfile.BLOCKSIZE
 _END = bytes(2 * _BLOCK)
 _ZEROS = bytes(64 * 1024)
-_NO_FILE = -1
 
 
 class TarArtifactWriter:
@@ -110,31 +110,6 @@ class TarArtifactWriter:
             raise _refusal(error) from error
 
 
-class TarArtifactReader:
-    """One tar held open (see ``ArtifactReader``). The file's bytes stay until it is closed."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-
-    @property
-    def size(self) -> int:
-        """Bytes of the tar."""
-        return os.fstat(self._fd).st_size
-
-    def read(self, offset: int, limit: int) -> bytes:
-        """Return at most ``limit`` bytes from ``offset``."""
-        return os.pread(self._fd, limit, offset)
-
-    def close(self) -> None:
-        """Let go of the file. Idempotent."""
-        fd, self._fd = self._fd, _NO_FILE
-        if fd != _NO_FILE:
-            os.close(fd)
-
-    # An answer that is never begun, because its client is gone, closes nothing.
-    __del__ = close
-
-
 class FileArtifactStore:
     """See ``ArtifactStore``. Both folders must be on one file system."""
 
@@ -154,11 +129,11 @@ class FileArtifactStore:
             raise _refusal(error) from error
         return TarArtifactWriter(file, path, final)
 
-    def open_reader(self, job_id: str) -> TarArtifactReader | None:
+    def open_reader(self, job_id: str) -> OpenFile | None:
         """Hold a job's tar open; None when there is none. Raises ``JobNotFound``."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         with suppress(FileNotFoundError):
-            return TarArtifactReader(os.open(self._path(job_id), flags))
+            return OpenFile(os.open(self._path(job_id), flags))
         return None
 
     def size(self, job_id: str) -> int:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ci_common.errors import AmbiguousJob, JobNotFound
 from ci_common.job_events import EventStore
 from ci_common.job_query import JobPage, JobQuery
 from ci_common.job_totals import JobTotals
-from ci_common.jobs import EndReason, Job, NewJob, QueueCounts, Result
+from ci_common.jobs import LONGEST_HOLD, EndReason, Job, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
 from ci_common.queue_rules import QueueRules
 from ci_common.results import ResultStore
@@ -45,9 +45,6 @@ from ci_persistence.snapshots import SQLiteSnapshotStore
 from ci_persistence.space import DiskSpace
 from ci_persistence.stash import DEFAULT_MAX_UPLOAD_BYTES, FileStash
 from ci_persistence.webhooks import SQLiteWebhookStore
-
-LONGEST_HOLD = timedelta(minutes=10)
-"""No backoff is longer. A hold that ends later is left from a clock that was set back."""
 
 LATEST = "last"
 """The reference to the newest job."""

@@ -32,6 +32,7 @@ from ci_persistence.disk import (
     is_disk_full,
     job_file,
 )
+from ci_persistence.open_file import OpenFile
 
 DEFAULT_MAX_LOG_BYTES = 256 * 1024 * 1024
 """Bytes of output kept per job."""
@@ -151,31 +152,6 @@ class FileLogWriter:
             _logger.warning("the log %s cannot be sealed: %s", self._path, error)
 
 
-class FileLogReader:
-    """One log held open (see ``LogReader``). The file's bytes stay until it is closed."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-
-    @property
-    def size(self) -> int:
-        """Bytes in the log now."""
-        return os.fstat(self._fd).st_size
-
-    def read(self, offset: int, limit: int) -> bytes:
-        """Return at most ``limit`` bytes from ``offset``."""
-        return os.pread(self._fd, limit, offset)
-
-    def close(self) -> None:
-        """Let go of the file. Idempotent."""
-        fd, self._fd = self._fd, _NO_FILE
-        if fd != _NO_FILE:
-            os.close(fd)
-
-    # An answer that is never begun, because its client is gone, closes nothing.
-    __del__ = close
-
-
 class FileLogStore:
     """Logs in one folder (see ``LogStore``). ``limit`` is in bytes per log, markers not counted."""
 
@@ -214,11 +190,11 @@ class FileLogStore:
         with closing(log):
             return log.read(offset, limit)
 
-    def open_reader(self, job_id: str) -> FileLogReader | None:
+    def open_reader(self, job_id: str) -> OpenFile | None:
         """Hold a log open; None when there is none. Raises ``JobNotFound``."""
         path = job_file(self._folder, job_id, LOG_SUFFIX)
         try:
-            return FileLogReader(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
+            return OpenFile(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
         except FileNotFoundError:
             return None
 

@@ -10,7 +10,7 @@ from ci_common.api import QueueCountsView, QueuedJobView, QueueView, RunningJobV
 from ci_common.clock import Clock, Moment, format_utc
 from ci_common.forecast import UNKNOWN, Occupant, Waiter, expected_starts, typical_duration
 from ci_common.job_repository import JobRepository
-from ci_common.jobs import GroupPolicy, Job
+from ci_common.jobs import LONGEST_HOLD, GroupPolicy, Job
 from ci_common.outage import Outage
 
 HORIZON = 500
@@ -18,9 +18,6 @@ HORIZON = 500
 
 LATEST = 20
 """Jobs of a project that tell how long the next one takes."""
-
-LONGEST_HOLD = timedelta(minutes=10)
-"""A hold that ends later is left from a clock that was set back, and holds nothing."""
 
 _IDLE_FACTOR = 10
 """How many times as long as a forecast takes it is good for: a tenth of the time, at most."""
