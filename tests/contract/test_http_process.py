@@ -19,6 +19,7 @@ from ci_server.embedded import embedded_server
 from ci_server.serve import run_server
 from ci_server.settings import load_settings
 from tests.contract.http_harness import PROJECT, Reader
+from tests.ports import free_port
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -86,12 +87,6 @@ def url_of(started) -> str:
 
 def ended(started) -> tuple[int, str]:
     return started.wait(60), started.log.read_text()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def answers(url: str, started) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx2
 
-from tests.e2e.harness import free_port
+from tests.ports import free_port
 from tests.waiting import eventually
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -12,7 +12,8 @@ import pytest
 
 from tests.deploy.engine_calls import assert_only_ours_pass
 from tests.deploy.front import DEPLOY, put
-from tests.e2e.harness import WAIT_FOR_GO, Engine, Project, Server, free_port
+from tests.e2e.harness import WAIT_FOR_GO, Engine, Project, Server
+from tests.ports import free_port
 from tests.waiting import eventually
 
 CONFIGURATION = DEPLOY / "engine-proxy" / "haproxy.cfg"

@@ -11,7 +11,8 @@ import pytest
 
 from tests.deploy.conftest import tool
 from tests.deploy.front import DEPLOY
-from tests.e2e.harness import CI, Server, free_port
+from tests.e2e.harness import CI, Server
+from tests.ports import free_port
 
 UNIT = DEPLOY / "systemd" / "standby-ci.service"
 

@@ -65,7 +65,7 @@ def session_with(url: str) -> Session:
 
 
 class ClientThread:
-    """One client at a time, each in the background."""
+    """One client at a time, each in the background; it comes again until there is a server."""
 
     def __init__(self, url: str, folder: Path, cache: Path, pool: ThreadPoolExecutor) -> None:
         self._url = url
@@ -74,7 +74,7 @@ class ClientThread:
         self._pool = pool
         self._session: Session | None = None
         self._work: Future[Seen] | None = None
-        self._connected = threading.Event()
+        self._leaving = threading.Event()
 
     @property
     def begun(self) -> bool:
@@ -84,7 +84,13 @@ class ClientThread:
     def begin(self) -> None:
         """Have a client submit."""
         self._session = session_with(self._url)
-        self._work = self._pool.submit(submit_and_watch, self._session, self._folder, self._cache)
+        self._leaving.clear()
+        self._work = self._pool.submit(
+            submit_and_watch, self._session, self._folder, self._cache, again=self._stays
+        )
+
+    def _stays(self) -> bool:
+        return not self._leaving.wait(_BACKOFF.longest)
 
     def end(self) -> Seen:
         """Wait for the client to come to the end; return what it saw."""
@@ -100,6 +106,7 @@ class ClientThread:
         """Have the client leave, as one does who has lost patience."""
         if self._session is None or self._work is None:
             return
+        self._leaving.set()
         with self._session.interrupted():
             error = self._work.exception(timeout=60)
         assert error is None or isinstance(error, ServerUnreachable), error

@@ -15,17 +15,12 @@ from pathlib import Path
 import docker
 import httpx2
 
+from tests.ports import free_port
 from tests.waiting import eventually
 
 CI = str(Path(sys.executable).with_name("ci"))
 
 WAIT_FOR_GO = "until [ -e {go} ]; do sleep 0.05; done"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass
