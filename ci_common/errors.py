@@ -18,6 +18,15 @@
     ├── AmbiguousJob              a prefix that fits more than one job
     ├── WebhookNotFound           no webhook with that id
     ├── DeliveryNotFound          no delivery with that id, or not any more
+    ├── NotSignedIn               no credential, or one that is not good (any more)
+    ├── PermissionDenied          the actor may see it, but not do this to it
+    ├── UserNotFound
+    ├── OrganisationNotFound
+    ├── KeyNotFound               no API key with that id
+    ├── NameTaken                 a user or an organisation has that name
+    ├── LastAdmin                 nobody would be left to look after the server
+    ├── OrganisationInUse         it has jobs
+    ├── QuotaExceeded             the organisation has as much as it may have
     ├── IdempotencyConflict       one key, two different submissions
     ├── BlobsMissing              a manifest names files that the server does not have
     ├── StorageFull               the disk, or what we may use of it, is full
@@ -158,6 +167,60 @@ class DeliveryNotFound(CIError):
     """There is no such delivery."""
 
     code = "delivery_not_found"
+
+
+class NotSignedIn(CIError):
+    """This server wants to know who you are."""
+
+    code = "not_signed_in"
+
+
+class PermissionDenied(CIError):
+    """You may not do this."""
+
+    code = "permission_denied"
+
+
+class UserNotFound(CIError):
+    """There is no such user."""
+
+    code = "user_not_found"
+
+
+class OrganisationNotFound(CIError):
+    """There is no such organisation."""
+
+    code = "organisation_not_found"
+
+
+class KeyNotFound(CIError):
+    """There is no such API key."""
+
+    code = "key_not_found"
+
+
+class NameTaken(CIError):
+    """Another one has this name."""
+
+    code = "name_taken"
+
+
+class LastAdmin(CIError):
+    """Nobody would be left who is a server admin."""
+
+    code = "last_admin"
+
+
+class OrganisationInUse(CIError):
+    """The organisation has jobs."""
+
+    code = "organisation_in_use"
+
+
+class QuotaExceeded(CIError):
+    """The organisation has as much as it may have."""
+
+    code = "quota_exceeded"
 
 
 class IdempotencyConflict(CIError):

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from ci_common.access import Within
 from ci_common.jobs import EndReason, JobStatus
 
 VERSION = 1
@@ -50,6 +51,7 @@ class StoredEvent:
     project: str
     submitter: str
     attempt: int
+    organisation: str = ""
     status: JobStatus | None = None
     reason: EndReason | None = None
     exit_code: int | None = None
@@ -65,6 +67,8 @@ class EventFilter:
     submitter: str | None = None
     types: frozenset[EventType] = frozenset()
     """Empty for all."""
+    within: Within = None
+    """Of jobs of these organisations; None for all."""
 
     def admits(self, event: StoredEvent) -> bool:
         """Return whether an event is wanted."""
@@ -72,6 +76,7 @@ class EventFilter:
             self.job_id in {None, event.job_id}
             and self.project in {None, event.project}
             and self.submitter in {None, event.submitter}
+            and (self.within is None or event.organisation in self.within)
             and (not self.types or event.type in self.types)
         )
 

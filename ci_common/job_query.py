@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from ci_common.access import Within
 from ci_common.jobs import EndReason, Job, JobStatus
 
 
@@ -62,6 +63,8 @@ class JobFilter:
     since: datetime | None = None
     until: datetime | None = None
     texts: frozenset[str] = frozenset()
+    within: Within = None
+    """Of these organisations; None for all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from ci_common.access import Within
 from ci_common.artifacts import ArtifactStore
 from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
@@ -90,8 +91,10 @@ class JobRepository(Protocol):
         """
         ...
 
-    async def find(self, reference: str) -> Job:
+    async def find(self, reference: str, *, within: Within = None) -> Job:
         """Return the job that ``reference`` names: a full id, a unique prefix, or ``last``.
+
+        Jobs of other organisations than ``within`` do not exist for it.
 
         Raises:
             JobNotFound: none fits.

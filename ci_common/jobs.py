@@ -135,6 +135,8 @@ _CANCELLING = frozenset({EndReason.CANCELLED, EndReason.QUEUE_TIMED_OUT})
 class NewJob:
     """A submission that is safe on disk, as the file ``zip_path``: a zip, or a tree.
 
+    ``organisation`` is the id of the one it belongs to, ``""`` on a server without accounts.
+
     ``packs`` are those that a tree reads from. ``fingerprint`` is what makes
     two submissions the same one under an ``idempotency_key`` (the SHA-256 of
     the zip or the manifest, and the options).
@@ -153,6 +155,7 @@ class NewJob:
     zip_size: int
     zip_sha256: str
     created: Moment
+    organisation: str = ""
     project: str = ""
     priority: int = 0
     submitter: str = ""
@@ -200,6 +203,7 @@ class Job:
     zip_path: str
     zip_size: int
     zip_sha256: str
+    organisation: str = ""
     project: str = ""
     priority: int = 0
     submitter: str = ""

@@ -13,10 +13,10 @@ from ci_common.recipe import Recipe
 from ci_common.results import Counts, Coverage, ResultsState
 
 COLUMNS = (
-    "id, seq, status, recipe, created_wall, zip_path, zip_size, zip_sha256, project, priority,"
-    " submitter, labels, concurrency_group, group_policy, queue_timeout, retry_of, tree_sha256,"
-    " image_id, stashed, attempt, faults, max_attempts, preparing, container, log_base,"
-    " log_settled, fed, started_wall, started_uptime, started_boot, ended_wall, hold_until,"
+    "id, seq, status, recipe, created_wall, zip_path, zip_size, zip_sha256, organisation,"
+    " project, priority, submitter, labels, concurrency_group, group_policy, queue_timeout,"
+    " retry_of, tree_sha256, image_id, stashed, attempt, faults, max_attempts, preparing,"
+    " container, log_base, log_settled, fed, started_wall, started_uptime, started_boot, ended_wall, hold_until,"
     " stop_reason, reason, exit_code, detail, traceparent, preparing_wall, container_wall,"
     " fed_wall,"
     " (SELECT json_object('state', state, 'tests', json(tests), 'coverage', json(coverage))"
@@ -64,6 +64,7 @@ def columns_of(new: NewJob) -> Mapping[str, Any]:
     """Return the columns of a job that comes in, all but its status."""
     return {
         "id": new.id,
+        "organisation": new.organisation,
         "project": new.project,
         "priority": new.priority,
         "recipe": _encoder.encode(new.recipe).decode(),
@@ -105,6 +106,7 @@ def job_from_row(row: sqlite3.Row) -> Job:
         zip_path=row["zip_path"],
         zip_size=row["zip_size"],
         zip_sha256=row["zip_sha256"],
+        organisation=row["organisation"],
         project=row["project"],
         priority=row["priority"],
         submitter=row["submitter"],

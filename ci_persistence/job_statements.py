@@ -102,8 +102,18 @@ LABEL = (
 )
 BY_ID = f"SELECT {COLUMNS} FROM jobs WHERE id = ?"
 BY_IDS = f"SELECT {COLUMNS} FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
-BY_PREFIX = f"SELECT {COLUMNS} FROM jobs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2"
-BY_KEY = f"SELECT fingerprint, {COLUMNS} FROM jobs WHERE idempotency_key = ?"
+_WITHIN = "(:within IS NULL OR organisation IN (SELECT value FROM json_each(:within)))"
+BY_PREFIX = (
+    f"SELECT {COLUMNS} FROM jobs WHERE id >= :first AND id < :beyond AND {_WITHIN}"
+    " ORDER BY id LIMIT 2"
+)
+LAST = f"SELECT {COLUMNS} FROM jobs ORDER BY seq DESC LIMIT 1"
+LAST_WITHIN = (
+    f"SELECT {COLUMNS} FROM jobs WHERE seq = (SELECT max((SELECT seq FROM jobs WHERE"
+    " organisation = asked.value AND organisation <> '' ORDER BY created_wall DESC, seq DESC"
+    " LIMIT 1)) FROM json_each(:within) AS asked)"
+)
+BY_KEY = f"SELECT fingerprint, {COLUMNS} FROM jobs WHERE organisation = ? AND idempotency_key = ?"
 RECENT = f"SELECT {COLUMNS} FROM jobs WHERE seq < ? ORDER BY seq DESC LIMIT ?"
 ALL_RUNNING = f"SELECT {COLUMNS} FROM jobs WHERE {_RUNNING} ORDER BY seq"
 UNCOLLECTED = (
@@ -144,14 +154,15 @@ LATEST_QUEUED = (
     f" WHERE {_QUEUED} ORDER BY seq DESC LIMIT 1"
 )
 OWN_BASES = (
-    "SELECT (SELECT base FROM jobs WHERE submitter = :submitter AND reason IS NULL"
-    " AND priority = json_each.value ORDER BY base DESC LIMIT 1) FROM json_each(:priorities)"
+    "SELECT (SELECT base FROM jobs WHERE organisation = :organisation AND submitter = :submitter"
+    " AND reason IS NULL AND priority = json_each.value ORDER BY base DESC LIMIT 1)"
+    " FROM json_each(:priorities)"
 )
 """The latest of a submitter's unfinished jobs of each priority, None where there is none."""
 
 UNFINISHED_OF_GROUP = (
-    "SELECT id FROM jobs WHERE project = :project AND concurrency_group = :name"
-    " AND concurrency_group <> '' AND reason IS NULL"
+    "SELECT id FROM jobs WHERE organisation = :organisation AND project = :project"
+    " AND concurrency_group = :name AND concurrency_group <> '' AND reason IS NULL"
 )
 POSITION = (
     "SELECT"

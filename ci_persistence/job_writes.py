@@ -58,7 +58,7 @@ class JobWrites:
             await transaction.execute(sql.ASK_TO_STOP, values)
 
     async def _cancel_older(self, transaction: Transaction, new: NewJob) -> None:
-        older = {"project": new.project, "name": new.group}
+        older = {"organisation": new.organisation, "project": new.project, "name": new.group}
         detail = f"job {new.id} of its group {new.group!r} came after it"
         for row in await transaction.fetch_all(sql.UNFINISHED_OF_GROUP, older):
             await self.cancel(transaction, row["id"], new.created, detail)
@@ -66,7 +66,11 @@ class JobWrites:
     async def _turn(self, transaction: Transaction, new: NewJob) -> Turn:
         row = await transaction.fetch_one(sql.LATEST_QUEUED)
         priorities = range(new.priority, max(new.priority, HIGHEST_PRIORITY) + 1)
-        own = {"submitter": new.submitter, "priorities": as_json(priorities)}
+        own = {
+            "organisation": new.organisation,
+            "submitter": new.submitter,
+            "priorities": as_json(priorities),
+        }
         bases = await transaction.fetch_all(sql.OWN_BASES, own)
         return self._queue_rules.turn(
             priority=new.priority,
@@ -90,7 +94,7 @@ async def _same_submission(transaction: Transaction, new: NewJob) -> Job | None:
     """Return the job that was stored under the key of ``new``, if any."""
     if new.idempotency_key is None:
         return None
-    row = await transaction.fetch_one(sql.BY_KEY, (new.idempotency_key,))
+    row = await transaction.fetch_one(sql.BY_KEY, (new.organisation, new.idempotency_key))
     if row is None:
         return None
     if row["fingerprint"] != new.fingerprint:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ci_common.access import Within
 from ci_common.artifacts import ArtifactStore
 from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
@@ -132,13 +133,16 @@ class SQLiteJobRepository:
             raise _not_found(job_id)
         return job_from_row(row)
 
-    async def find(self, reference: str) -> Job:
+    async def find(self, reference: str, *, within: Within = None) -> Job:
         """Return the job that ``reference`` names. Raises ``JobNotFound``, ``AmbiguousJob``."""
+        limit = None if within is None else as_json(within)
         if reference == LATEST:
-            jobs = await self.list_recent(limit=1)
+            statement = sql.LAST if within is None else sql.LAST_WITHIN
+            jobs = await self._jobs(statement, {"within": limit})
         else:
-            prefix = _askable(reference)
-            jobs = await self._jobs(sql.BY_PREFIX, (prefix, prefix + _AFTER_ANY_ID))
+            first = _askable(reference)
+            bounds = {"first": first, "beyond": first + _AFTER_ANY_ID, "within": limit}
+            jobs = await self._jobs(sql.BY_PREFIX, bounds)
         if not jobs:
             raise _not_found(reference)
         # In the order of ids the exact one comes before those it is the beginning of.

@@ -36,6 +36,16 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         errors.AmbiguousJob.code: HTTPStatus.CONFLICT,
         errors.WebhookNotFound.code: HTTPStatus.NOT_FOUND,
         errors.DeliveryNotFound.code: HTTPStatus.NOT_FOUND,
+        errors.NotSignedIn.code: HTTPStatus.UNAUTHORIZED,
+        errors.PermissionDenied.code: HTTPStatus.FORBIDDEN,
+        errors.UserNotFound.code: HTTPStatus.NOT_FOUND,
+        errors.OrganisationNotFound.code: HTTPStatus.NOT_FOUND,
+        errors.KeyNotFound.code: HTTPStatus.NOT_FOUND,
+        errors.NameTaken.code: HTTPStatus.CONFLICT,
+        errors.LastAdmin.code: HTTPStatus.CONFLICT,
+        errors.OrganisationInUse.code: HTTPStatus.CONFLICT,
+        # Not 403: what is refused now is taken as soon as the organisation has room again.
+        errors.QuotaExceeded.code: HTTPStatus.TOO_MANY_REQUESTS,
         # The draft of the Idempotency-Key header asks for 422 when the content differs.
         errors.IdempotencyConflict.code: HTTPStatus.UNPROCESSABLE_ENTITY,
         errors.BlobsMissing.code: HTTPStatus.CONFLICT,

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ci_common.access import Within
 from ci_common.artifacts import ArtifactStore
 from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
@@ -100,7 +101,7 @@ class InMemoryJobRepository:
         self.results = InMemoryResultStore(self._jobs)
         self._ended: dict[str, Moment] = {}
         self._packs: dict[str, frozenset[int]] = {}
-        self._keys: dict[str, tuple[str, str]] = {}
+        self._keys: dict[tuple[str, str | None], tuple[str, str]] = {}
         self._last_seq = 0
         self._created: dict[str, Moment] = {}
         self._waits: list[float] = []
@@ -118,8 +119,8 @@ class InMemoryJobRepository:
         return None
 
     async def add(self, new: NewJob) -> tuple[Job, bool]:
-        if new.idempotency_key in self._keys:
-            fingerprint, job_id = self._keys[new.idempotency_key]
+        if (new.organisation, new.idempotency_key) in self._keys:
+            fingerprint, job_id = self._keys[new.organisation, new.idempotency_key]
             if fingerprint != new.fingerprint:
                 raise IdempotencyConflict
             return self._jobs[job_id], False
@@ -140,6 +141,7 @@ class InMemoryJobRepository:
             zip_path=new.zip_path,
             zip_size=new.zip_size,
             zip_sha256=new.zip_sha256,
+            organisation=new.organisation,
             project=new.project,
             priority=new.priority,
             submitter=new.submitter,
@@ -155,7 +157,7 @@ class InMemoryJobRepository:
         self._put(job)
         self._created[new.id] = new.created
         if new.idempotency_key is not None:
-            self._keys[new.idempotency_key] = (new.fingerprint, new.id)
+            self._keys[new.organisation, new.idempotency_key] = (new.fingerprint, new.id)
         return job, True
 
     async def get(self, job_id: str) -> Job:
@@ -163,13 +165,13 @@ class InMemoryJobRepository:
             raise JobNotFound
         return self._jobs[job_id]
 
-    async def find(self, reference: str) -> Job:
-        if reference in self._jobs:
-            return self._jobs[reference]
+    async def find(self, reference: str, *, within: Within = None) -> Job:
+        seen = [j for j in self._newest_first() if within is None or j.organisation in within]
         if reference == "last":
-            fitting = self._newest_first()[:1]
+            fitting = seen[:1]
         else:
-            fitting = [j for j in self._jobs.values() if reference and j.id.startswith(reference)]
+            exact = [job for job in seen if job.id == reference]
+            fitting = exact or [job for job in seen if reference and job.id.startswith(reference)]
         if not fitting:
             raise JobNotFound
         if len(fitting) > 1:
@@ -359,7 +361,7 @@ class InMemoryJobRepository:
     def _cancel_older(self, new: NewJob) -> None:
         detail = f"job {new.id} of its group {new.group!r} came after it"
         for job in list(self._jobs.values()):
-            if (job.project, job.group) == (new.project, new.group) and not job.status.ended:
+            if _group_of(job) == _group_of(new) and not job.status.ended:
                 self._cancel(job, new.created, detail)
 
     def _ask_to_stop(
@@ -398,7 +400,8 @@ class InMemoryJobRepository:
         own = [
             self._turns[job.id].base
             for job in unfinished
-            if job.submitter == new.submitter and job.priority >= new.priority
+            if (job.organisation, job.submitter) == (new.organisation, new.submitter)
+            and job.priority >= new.priority
         ]
         latest = Latest(self._turns[last.id].arrived, self._created[last.id]) if last else None
         return self._rules.turn(priority=new.priority, created=new.created, latest=latest, own=own)
@@ -406,11 +409,7 @@ class InMemoryJobRepository:
     def _waits_for_group(self, job: Job) -> bool:
         if not job.group or job.group_policy is not GroupPolicy.QUEUE:
             return False
-        group = [
-            each
-            for each in self._jobs.values()
-            if (each.project, each.group) == (job.project, job.group)
-        ]
+        group = [each for each in self._jobs.values() if _group_of(each) == _group_of(job)]
         first = next(each for each in self._queue() if each in group)
         return first != job or any(each.status is JobStatus.RUNNING for each in group)
 
@@ -461,6 +460,10 @@ class InMemoryJobRepository:
             return False
         self._put(replace(job, **changes))
         return True
+
+
+def _group_of(job: Job | NewJob) -> tuple[str, str, str]:
+    return (job.organisation, job.project, job.group)
 
 
 def _is_earlier(moment: Moment, before: Moment) -> bool:

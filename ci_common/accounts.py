@@ -1,0 +1,211 @@
+"""Users, organisations and API keys: what they are, and what is asked of whatever keeps them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from ci_common.access import ALL_SCOPES, Role, Scope
+
+KEY_PREFIX = "sci_"
+"""What every API key begins with, so that people and scanners know one when they see it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organisation:
+    """Whom jobs belong to. ``id`` never changes; ``name`` is unique whatever its case.
+
+    A quota that is None is the server's default; 0 is none.
+    """
+
+    id: str
+    name: str
+    created_at: datetime
+    max_running: int | None = None
+    """Jobs that run at once."""
+    max_queued: int | None = None
+    """Jobs that wait."""
+    max_project_bytes: int | None = None
+    """Bytes of all projects that are kept."""
+    max_artifact_bytes: int | None = None
+    """Bytes of all artifacts that are kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A person, or a machine. ``id`` never changes; ``name`` is unique whatever its case.
+
+    ``roles`` are by organisation id. ``password``: a hash as argon2 writes it, None for
+    who has none. ``issuer`` and ``subject`` name the same person at an OIDC provider.
+    """
+
+    id: str
+    name: str
+    created_at: datetime
+    email: str = ""
+    server_admin: bool = False
+    disabled_at: datetime | None = None
+    password: str | None = field(default=None, repr=False)
+    issuer: str | None = None
+    subject: str | None = None
+    last_sign_in: datetime | None = None
+    roles: Mapping[str, Role] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key of a user, without what is secret of it.
+
+    ``hint`` is its beginning, enough to tell it from others. With an
+    ``organisation`` it is good for that one only. ``expires_at`` and
+    ``last_used_at`` may be None: never. A key is good while it is neither
+    expired nor revoked, and its user is not disabled.
+    """
+
+    id: str
+    user_id: str
+    name: str
+    hint: str
+    created_at: datetime
+    scopes: frozenset[Scope] = ALL_SCOPES
+    organisation: str | None = None
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+    replaced_by: str | None = None
+    """The id of the key that it was rotated to."""
+
+    def is_good(self, now: datetime) -> bool:
+        """Return whether it opens anything at ``now``."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+class AccountStore(Protocol):
+    """Where accounts are kept. Durable; any number of tasks and processes may call at once.
+
+    Every method may raise ``StorageBusy`` or ``DatabaseFull``; nothing was changed then.
+    """
+
+    async def any_users(self) -> bool:
+        """Return whether there is any user: accounts are in force then. Costs next to nothing."""
+        ...
+
+    async def add_user(self, user: User) -> None:
+        """Store a new user with its roles.
+
+        Raises:
+            NameTaken: another one has its name, or its issuer and subject.
+            OrganisationNotFound: of one of its roles.
+
+        """
+        ...
+
+    async def user(self, user_id: str) -> User:
+        """Return a user by id. Raises ``UserNotFound``."""
+        ...
+
+    async def user_named(self, name: str) -> User:
+        """Return a user by name, whatever its case. Raises ``UserNotFound``."""
+        ...
+
+    async def user_known_as(self, issuer: str, subject: str) -> User:
+        """Return the user that an OIDC provider knows by this. Raises ``UserNotFound``."""
+        ...
+
+    async def users(self, organisation: str | None = None) -> Sequence[User]:
+        """Return all users, or the members of an organisation, by name."""
+        ...
+
+    async def change_user(self, user: User) -> None:
+        """Store what is changed of a user, but not its roles, nor when it was made.
+
+        Raises:
+            UserNotFound: there is none with its id.
+            NameTaken: another one has its name, or its issuer and subject.
+            LastAdmin: nobody would be left who is a server admin and not disabled.
+
+        """
+        ...
+
+    async def remove_user(self, user_id: str) -> None:
+        """Delete a user with its keys and memberships. Raises ``UserNotFound``, ``LastAdmin``."""
+        ...
+
+    async def add_organisation(self, organisation: Organisation) -> None:
+        """Store a new organisation. Raises ``NameTaken``."""
+        ...
+
+    async def organisation(self, organisation_id: str) -> Organisation:
+        """Return an organisation by id. Raises ``OrganisationNotFound``."""
+        ...
+
+    async def organisation_named(self, name: str) -> Organisation:
+        """Return an organisation by name, whatever its case. Raises ``OrganisationNotFound``."""
+        ...
+
+    async def organisations(self) -> Sequence[Organisation]:
+        """Return all organisations, by name."""
+        ...
+
+    async def change_organisation(self, organisation: Organisation) -> None:
+        """Store what is changed of it: name and quotas.
+
+        Raises:
+            OrganisationNotFound: there is none with its id.
+            NameTaken: another one has its name.
+
+        """
+        ...
+
+    async def remove_organisation(self, organisation_id: str) -> None:
+        """Delete an organisation without jobs, with its memberships, keys, secrets and webhooks.
+
+        Raises:
+            OrganisationNotFound: there is none with this id.
+            OrganisationInUse: it has jobs.
+
+        """
+        ...
+
+    async def set_role(self, organisation: str, user_id: str, role: Role | None) -> None:
+        """Give a user a role in an organisation, or, with None, end its membership.
+
+        Raises ``OrganisationNotFound``, ``UserNotFound``.
+        """
+        ...
+
+    async def add_key(self, key: ApiKey, digest: bytes) -> None:
+        """Store a key, known from then on by the SHA-256 of the whole key as it is shown.
+
+        A key is random and long, so that hashing it slowly would protect nothing
+        (unlike a password). Raises ``UserNotFound``, ``OrganisationNotFound``.
+        """
+        ...
+
+    async def key_of(self, digest: bytes) -> tuple[ApiKey, User]:
+        """Return the key with this SHA-256, and its user, whether it is good or not.
+
+        Raises:
+            KeyNotFound: there is none.
+
+        """
+        ...
+
+    async def key(self, key_id: str) -> ApiKey:
+        """Return a key by its public id. Raises ``KeyNotFound``."""
+        ...
+
+    async def keys(self, user_id: str | None = None) -> Sequence[ApiKey]:
+        """Return the keys of a user, or all, newest first."""
+        ...
+
+    async def change_key(self, key: ApiKey) -> None:
+        """Store what is changed of a key: name, end, revocation, what replaces it.
+
+        A revocation stays. Raises ``KeyNotFound``.
+        """
+        ...
+
+    async def note_key_use(self, key_id: str, at: datetime) -> None:
+        """Note when a key was used last; may write less often than it is called."""
+        ...
