@@ -16,9 +16,9 @@ COLUMNS = (
     "id, seq, status, recipe, created_wall, zip_path, zip_size, zip_sha256, organisation,"
     " project, priority, submitter, labels, concurrency_group, group_policy, queue_timeout,"
     " retry_of, tree_sha256, image_id, stashed, attempt, faults, max_attempts, preparing,"
-    " container, log_base, log_settled, fed, started_wall, started_uptime, started_boot, ended_wall, hold_until,"
-    " stop_reason, reason, exit_code, detail, traceparent, preparing_wall, container_wall,"
-    " fed_wall,"
+    " container, log_base, log_settled, fed, started_wall, started_uptime, started_boot,"
+    " ended_wall, hold_until, stop_reason, reason, exit_code, detail, traceparent,"
+    " preparing_wall, container_wall, fed_wall,"
     " (SELECT json_object('state', state, 'tests', json(tests), 'coverage', json(coverage))"
     " FROM results WHERE job = jobs.seq) AS results"
 )
