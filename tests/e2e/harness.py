@@ -9,14 +9,17 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import docker
 import httpx2
 
+from ci_client.cli import main
 from tests.ports import free_port
 from tests.waiting import eventually
+from tests.warm import WarmProcess
 
 CI = str(Path(sys.executable).with_name("ci"))
 
@@ -49,9 +52,9 @@ class Server:
     port: int = field(default_factory=free_port)
     prefix: tuple[str, ...] = ()
     """What goes before the command: where and within which limits it runs."""
-    program: tuple[str, ...] = (CI,)
-    """The command ``ci``, or what stands in its place."""
-    process: subprocess.Popen[bytes] | None = None
+    program: Callable[[], object] = main
+    """The command ``ci``, or what stands in its place where nothing goes before it."""
+    process: subprocess.Popen[bytes] | WarmProcess | None = None
 
     @property
     def url(self) -> str:
@@ -85,13 +88,26 @@ class Server:
 
     def spawn(self) -> None:
         """Start it, and wait for nothing."""
-        command = [
-            *self.prefix, *self.program, "serve", "--host", "127.0.0.1", "--port", str(self.port),
+        arguments = [
+            "serve", "--host", "127.0.0.1", "--port", str(self.port),
             "--workers", str(self.workers),
         ]  # fmt: skip
+        if not self.prefix and self.workers == 1:
+            self.process = WarmProcess(
+                self.program,
+                arguments,
+                environment=self.environment(),
+                folder=self.folder,
+                output=self.log,
+            )
+            return
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, env=self.environment(), stdout=log, stderr=log, cwd=self.folder
+                [*self.prefix, CI, *arguments],
+                env=self.environment(),
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
             )
 
     def answers(self) -> bool:
