@@ -15,9 +15,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 _FORKS = multiprocessing.get_context("forkserver")
-# Names of the product only: tests are not on the path of the process that imports these.
 _FORKS.set_forkserver_preload(
-    ["ci_client.cli", "ci_client.commands.serve", "ci_server.serve", "uvicorn.lifespan.on"]
+    [
+        "ci_client.dispatch",
+        "ci_client.commands.serve",
+        "ci_server.serve",
+        # What a server imports only once it is made, and when it runs.
+        "litestar.plugins.pydantic",
+        "ci_server.metrics.page",
+        "uvicorn.loops.auto",
+        "uvicorn.lifespan.on",
+        "anyio._backends._asyncio",
+        # Found where the tests are run from the folder of the project, as they are.
+        "tests.e2e.crash_points.server",
+    ]
 )
 
 

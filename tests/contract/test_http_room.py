@@ -98,7 +98,10 @@ def test_the_marks_of_the_settings_are_in_force(tmp_path):
 
 # What is removed while somebody reads it.
 
-LONG = b"".join(b"line %d\n" % number for number in range(1_000_000))
+
+@pytest.fixture(scope="module")
+def long_log() -> bytes:
+    return b"".join(map(b"line %d\n".__mod__, range(1_000_000)))
 
 
 def remove(server, job_id):
@@ -120,24 +123,24 @@ def test_a_removed_job_is_not_found_and_the_answer_says_that_jobs_go(idle):
     assert idle.get("/jobs/last").status_code == 404
 
 
-def test_a_stream_of_a_job_that_is_removed_meanwhile_comes_to_its_verdict(idle):
-    job_id = idle.ended(LONG)
+def test_a_stream_of_a_job_that_is_removed_meanwhile_comes_to_its_verdict(idle, long_log):
+    job_id = idle.ended(long_log)
     with idle.stream(f"/jobs/{job_id}/stream?from_beginning=true") as reader:
         first = next(reader)
         remove(idle, job_id)
         events = [first, *reader]
-    assert text_of(events) == LONG.decode()
+    assert text_of(events) == long_log.decode()
     assert events[-1][1]["type"] == "complete"
 
 
-def test_a_log_that_is_removed_while_it_is_sent_arrives_whole(idle):
-    job_id = idle.ended(LONG)
+def test_a_log_that_is_removed_while_it_is_sent_arrives_whole(idle, long_log):
+    job_id = idle.ended(long_log)
     with httpx2.stream("GET", f"{idle.url}/jobs/{job_id}/log", timeout=30) as answer:
         pieces = answer.iter_bytes()
         received = next(pieces)
         remove(idle, job_id)
         received += b"".join(pieces)
-    assert received == LONG
+    assert received == long_log
 
 
 def test_a_job_that_ended_without_a_log_has_an_empty_one(idle):
