@@ -17,6 +17,7 @@ import docker
 import httpx2
 
 from ci_client.cli import main
+from tests import plain_http
 from tests.ports import free_port
 from tests.waiting import eventually
 from tests.warm import WarmProcess
@@ -123,7 +124,7 @@ class Server:
         except OSError:
             return False
         try:
-            return httpx2.get(f"{self.url}/health", timeout=5).status_code == 200
+            return plain_http.get(f"{self.url}/health", timeout=5).status_code == 200
         except httpx2.TransportError:
             return False
 
@@ -177,10 +178,10 @@ class Server:
         return done.stdout.decode().split()[0]
 
     def get(self, path: str) -> httpx2.Response:
-        return httpx2.get(f"{self.url}{path}", timeout=30)
+        return plain_http.get(f"{self.url}{path}", timeout=30)
 
     def post(self, path: str, **options) -> httpx2.Response:
-        return httpx2.post(f"{self.url}{path}", timeout=30, **options)
+        return plain_http.post(f"{self.url}{path}", timeout=30, **options)
 
     def job(self, job_id: str) -> dict:
         return self.get(f"/jobs/{job_id}").raise_for_status().json()
@@ -202,7 +203,7 @@ class Server:
 
     def events(self, path: str, **headers: str):
         """Yield ``(id, event)`` of a stream until it ends."""
-        with httpx2.stream("GET", f"{self.url}{path}", headers=headers, timeout=60) as response:
+        with plain_http.stream("GET", f"{self.url}{path}", headers=headers, timeout=60) as response:
             response.raise_for_status()
             yield from parse_events(response.iter_lines())
 

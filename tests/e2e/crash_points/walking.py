@@ -10,6 +10,7 @@ import httpx2
 
 from ci_client.cli import main
 from ci_common.project_tree import pack_name
+from tests import plain_http
 from tests.e2e.client_thread import ClientThread, Seen, client_thread
 from tests.e2e.crash_points.scenarios import Scenario, steady
 from tests.e2e.crash_points.server import VARIABLE, crashing
@@ -90,7 +91,7 @@ class Walker:
         eventually(lambda: self.is_dead() or self.said(b"one\n"), what="the job says something")
         for (job_id,) in self.server.rows("SELECT id FROM jobs"):
             with suppress(httpx2.TransportError):
-                httpx2.delete(f"{self.server.url}/api/v1/jobs/{job_id}", timeout=60)
+                plain_http.delete(f"{self.server.url}/api/v1/jobs/{job_id}", timeout=60)
 
     def said(self, text: bytes) -> bool:
         ids = self.server.rows("SELECT id FROM jobs")
