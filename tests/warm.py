@@ -44,13 +44,13 @@ class WarmProcess:
         program: Callable[[], object],
         arguments: Sequence[str],
         *,
-        environment: Mapping[str, str],
-        folder: Path,
+        env: Mapping[str, str],
+        cwd: Path,
         output: Path,
     ) -> None:
         self._process = _FORKS.Process(
             target=_become,
-            args=(program, list(arguments), dict(environment), folder, output),
+            args=(program, list(arguments), dict(env), cwd, output),
             daemon=True,
         )
         self._process.start()

@@ -93,23 +93,13 @@ class Server:
             "serve", "--host", "127.0.0.1", "--port", str(self.port),
             "--workers", str(self.workers),
         ]  # fmt: skip
-        if not self.prefix and self.workers == 1:
-            self.process = WarmProcess(
-                self.program,
-                arguments,
-                environment=self.environment(),
-                folder=self.folder,
-                output=self.log,
-            )
+        place = {"env": self.environment(), "cwd": self.folder}
+        if self.workers == 1 and not self.prefix:
+            self.process = WarmProcess(self.program, arguments, output=self.log, **place)
             return
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*self.prefix, CI, *arguments],
-                env=self.environment(),
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-            )
+            command = [*self.prefix, CI, *arguments]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, **place)
 
     def answers(self) -> bool:
         assert self.process is not None
@@ -132,9 +122,10 @@ class Server:
         """End it as a crash would, with all of its workers; jobs are left alone."""
         assert self.process is not None
         workers = children(self.process.pid) if self.workers > 1 else []
-        for pid in [*workers, self.process.pid]:
+        for pid in workers:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
     def terminate(self, timeout: float = 20) -> int:

@@ -25,16 +25,14 @@ def stay() -> None:
 def test_a_process_has_its_own_arguments_environment_folder_and_output(tmp_path):
     output = tmp_path / "output"
     output.write_text("before\n")
-    process = WarmProcess(
-        tell, ["one", "two"], environment={"WARMTH": "36"}, folder=tmp_path, output=output
-    )
+    process = WarmProcess(tell, ["one", "two"], env={"WARMTH": "36"}, cwd=tmp_path, output=output)
     assert process.wait(60) == 7
     said = f"['ci', 'one', 'two'] 36 False {tmp_path}\n"
     assert output.read_text() == f"before\n{said}an error\n"
 
 
 def test_what_ends_a_process_is_told_as_of_a_command(tmp_path):
-    process = WarmProcess(stay, [], environment={}, folder=tmp_path, output=tmp_path / "output")
+    process = WarmProcess(stay, [], env={}, cwd=tmp_path, output=tmp_path / "output")
     assert process.poll() is None
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0)
