@@ -77,6 +77,8 @@ def small_disk(folder: Path, size: int) -> Iterator[SmallDisk]:
     finally:
         # What has just ended may still have its working directory there.
         eventually(lambda: _unmounted(mounted), what=f"{mounted} is unmounted")
+        # Somebody who is just making a mount namespace of his own may have a copy of it.
+        eventually(lambda: _removed(mounted), what=f"{mounted} is removed")
         image.unlink()
 
 
@@ -110,3 +112,11 @@ def _run(*command: str) -> None:
 
 def _unmounted(path: Path) -> bool:
     return subprocess.run(["umount", str(path)], capture_output=True).returncode == 0
+
+
+def _removed(path: Path) -> bool:
+    try:
+        path.rmdir()
+    except OSError:
+        return False
+    return True

@@ -59,7 +59,7 @@ def test_everything_a_job_of_pytest_leaves(server, engine, tmp_path):
 def test_a_job_that_runs_out_of_time_leaves_what_it_came_to(server, tmp_path):
     folder = tmp_path / "slow"
     folder.mkdir()
-    (folder / "ci.toml").write_text("timeout = 4\nartifacts = ['*.txt']\n")
+    (folder / "ci.toml").write_text("timeout = 12\nartifacts = ['*.txt']\n")
     (folder / "test_it.py").write_text(
         "import time\n"
         "def test_quick(): open('out.txt', 'w').write('so far')\n"
