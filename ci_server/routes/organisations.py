@@ -19,6 +19,7 @@ from ci_common.api.accounts import (
     member_view,
     organisation_view,
 )
+from ci_common.clock import SystemClock
 from ci_common.errors import OrganisationNotFound
 from ci_server.access import require, within_of
 from ci_server.accounts import Accounts
@@ -216,12 +217,12 @@ ORGANISATION_HANDLERS = (
 
 
 def _accounts(state: State) -> Accounts:
-    return parts_of(state).account_changes
+    return Accounts(parts_of(state).accounts, SystemClock())
 
 
 async def _visible(request: AnyRequest, state: State, name: str) -> Organisation:
     """Return the organisation, if who asks may see it. Raises ``OrganisationNotFound``."""
-    seen = within_of(request, Action.READ_MEMBERS)
+    seen = within_of(request, Action.READ_MEMBERS, Action.MANAGE_MEMBERS)
     # What it may not see and what is not there are one and the same answer.
     unknown = OrganisationNotFound(f"there is no organisation {name[:80]!r}")
     try:

@@ -8,8 +8,9 @@ from litestar.datastructures import State
 from litestar.params import JSONBody, PathParameter
 
 from ci_common.access import Action, OfServer
-from ci_common.accounts import LONGEST_NAME
+from ci_common.accounts import LONGEST_NAME, User
 from ci_common.api.accounts import UserChange, UserRequest, UserView
+from ci_common.clock import SystemClock
 from ci_server.access import require
 from ci_server.accounts import Accounts
 from ci_server.job_query import AnyRequest
@@ -107,7 +108,7 @@ USER_HANDLERS = (list_users, add_user, get_user, change_user, remove_user)
 
 def _accounts(request: AnyRequest, state: State) -> Accounts:
     require(request, Action.MANAGE_ACCOUNTS, OfServer())
-    return parts_of(state).account_changes
+    return Accounts(parts_of(state).accounts, SystemClock())
 
 
 async def _view(accounts: Accounts, user: User) -> UserView:
