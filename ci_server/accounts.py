@@ -124,7 +124,7 @@ class Accounts:
         return await self.store.change_organisation(found.id, change)
 
     async def remove_organisation(self, name: str) -> Organisation:
-        """Delete an organisation without jobs; return it as it was. Raises ``OrganisationInUse``."""
+        """Delete an organisation; return it as it was. Raises ``OrganisationInUse``."""
         organisation = await self.store.organisation_named(name)
         await self.store.remove_organisation(organisation.id)
         return organisation

@@ -7,7 +7,7 @@ from litestar import delete, get, patch, post, put
 from litestar.datastructures import State
 from litestar.params import JSONBody, PathParameter
 
-from ci_common.access import Action, OfOrganisation, OfServer
+from ci_common.access import Action, OfOrganisation
 from ci_common.accounts import LONGEST_NAME, Organisation
 from ci_common.api.accounts import (
     Adoption,
@@ -19,15 +19,12 @@ from ci_common.api.accounts import (
     member_view,
     organisation_view,
 )
-from ci_common.clock import SystemClock
 from ci_common.errors import OrganisationNotFound
 from ci_server.access import require, within_of
-from ci_server.accounts import Accounts
 from ci_server.job_query import AnyRequest
-from ci_server.parts import parts_of
 from ci_server.routes.bodies import strictly
 from ci_server.routes.openapi import problems
-from ci_server.routes.users import UserName
+from ci_server.routes.users import UserName, accounts_of, accounts_to_change
 
 _SHOWN: dict[str, Any] = {"tags": ["accounts"]}
 
@@ -51,7 +48,7 @@ OrganisationName = Annotated[
 async def list_organisations(request: AnyRequest, state: State) -> Sequence[OrganisationView]:
     """Answer with the organisations that who asks may see."""
     seen = within_of(request, Action.READ_MEMBERS)
-    every = await _accounts(state).store.organisations()
+    every = await accounts_of(state).store.organisations()
     return [organisation_view(each) for each in every if seen is None or each.id in seen]
 
 
@@ -69,9 +66,9 @@ async def add_organisation(
     request: AnyRequest, state: State, data: JSONBody[OrganisationRequest]
 ) -> OrganisationView:
     """Keep an organisation."""
-    require(request, Action.MANAGE_ACCOUNTS, OfServer())
+    accounts = accounts_to_change(request, state)
     asked = await strictly(request, data)
-    return organisation_view(await _accounts(state).add_organisation(asked))
+    return organisation_view(await accounts.add_organisation(asked))
 
 
 @get(
@@ -106,9 +103,9 @@ async def change_organisation(
     data: JSONBody[OrganisationChange],
 ) -> OrganisationView:
     """Change an organisation."""
-    require(request, Action.MANAGE_ACCOUNTS, OfServer())
+    accounts = accounts_to_change(request, state)
     asked = await strictly(request, data)
-    return organisation_view(await _accounts(state).change_organisation(organisation, asked))
+    return organisation_view(await accounts.change_organisation(organisation, asked))
 
 
 @delete(
@@ -126,8 +123,7 @@ async def remove_organisation(
     request: AnyRequest, state: State, organisation: OrganisationName
 ) -> None:
     """Remove an organisation."""
-    require(request, Action.MANAGE_ACCOUNTS, OfServer())
-    await _accounts(state).remove_organisation(organisation)
+    await accounts_to_change(request, state).remove_organisation(organisation)
 
 
 @post(
@@ -143,8 +139,7 @@ async def remove_organisation(
 )
 async def adopt(request: AnyRequest, state: State, organisation: OrganisationName) -> Adoption:
     """Give an organisation what is nobody's."""
-    require(request, Action.MANAGE_ACCOUNTS, OfServer())
-    return Adoption(jobs=await _accounts(state).adopt(organisation))
+    return Adoption(jobs=await accounts_to_change(request, state).adopt(organisation))
 
 
 @get(
@@ -160,7 +155,7 @@ async def list_members(
 ) -> Sequence[MemberView]:
     """Answer with the members of an organisation."""
     found = await _visible(request, state, organisation)
-    return [member_view(each, found.id) for each in await _accounts(state).members(found)]
+    return [member_view(each, found.id) for each in await accounts_of(state).members(found)]
 
 
 @put(
@@ -182,7 +177,7 @@ async def set_member(
     """Give a user a role."""
     found = await _manageable(request, state, organisation)
     asked = await strictly(request, data)
-    user = await _accounts(state).set_role(found, user_name, asked.role)
+    user = await accounts_of(state).set_role(found, user_name, asked.role)
     return member_view(user, found.id)
 
 
@@ -200,7 +195,7 @@ async def remove_member(
 ) -> None:
     """End a membership."""
     found = await _manageable(request, state, organisation)
-    await _accounts(state).remove_member(found, user_name)
+    await accounts_of(state).remove_member(found, user_name)
 
 
 ORGANISATION_HANDLERS = (
@@ -216,17 +211,13 @@ ORGANISATION_HANDLERS = (
 )
 
 
-def _accounts(state: State) -> Accounts:
-    return Accounts(parts_of(state).accounts, SystemClock())
-
-
 async def _visible(request: AnyRequest, state: State, name: str) -> Organisation:
     """Return the organisation, if who asks may see it. Raises ``OrganisationNotFound``."""
     seen = within_of(request, Action.READ_MEMBERS, Action.MANAGE_MEMBERS)
     # What it may not see and what is not there are one and the same answer.
     unknown = OrganisationNotFound(f"there is no organisation {name[:80]!r}")
     try:
-        found = await _accounts(state).store.organisation_named(name)
+        found = await accounts_of(state).store.organisation_named(name)
     except OrganisationNotFound:
         raise unknown from None
     if seen is not None and found.id not in seen:

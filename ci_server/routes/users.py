@@ -11,7 +11,8 @@ from ci_common.access import Action, OfServer
 from ci_common.accounts import LONGEST_NAME, User
 from ci_common.api.accounts import UserChange, UserRequest, UserView
 from ci_common.clock import SystemClock
-from ci_server.access import require
+from ci_common.errors import PermissionDenied
+from ci_server.access import actor_of, require
 from ci_server.accounts import Accounts
 from ci_server.job_query import AnyRequest
 from ci_server.parts import parts_of
@@ -35,7 +36,7 @@ UserName = Annotated[
 )
 async def list_users(request: AnyRequest, state: State) -> Sequence[UserView]:
     """Answer with all users."""
-    accounts = _accounts(request, state)
+    accounts = _accounts_to_see(request, state)
     return await accounts.views(*await accounts.store.users())
 
 
@@ -51,7 +52,7 @@ async def list_users(request: AnyRequest, state: State) -> Sequence[UserView]:
 )
 async def add_user(request: AnyRequest, state: State, data: JSONBody[UserRequest]) -> UserView:
     """Keep a user."""
-    accounts = _accounts(request, state)
+    accounts = accounts_to_change(request, state)
     user = await accounts.add_user(await strictly(request, data))
     return await _view(accounts, user)
 
@@ -66,7 +67,7 @@ async def add_user(request: AnyRequest, state: State, data: JSONBody[UserRequest
 )
 async def get_user(request: AnyRequest, state: State, user_name: UserName) -> UserView:
     """Answer with a user."""
-    accounts = _accounts(request, state)
+    accounts = _accounts_to_see(request, state)
     return await _view(accounts, await accounts.store.user_named(user_name))
 
 
@@ -84,7 +85,7 @@ async def change_user(
     request: AnyRequest, state: State, user_name: UserName, data: JSONBody[UserChange]
 ) -> UserView:
     """Change a user."""
-    accounts = _accounts(request, state)
+    accounts = accounts_to_change(request, state)
     user = await accounts.change_user(user_name, await strictly(request, data))
     return await _view(accounts, user)
 
@@ -100,15 +101,37 @@ async def change_user(
 )
 async def remove_user(request: AnyRequest, state: State, user_name: UserName) -> None:
     """Remove a user."""
-    await _accounts(request, state).remove_user(user_name)
+    await accounts_to_change(request, state).remove_user(user_name)
 
 
 USER_HANDLERS = (list_users, add_user, get_user, change_user, remove_user)
 
 
-def _accounts(request: AnyRequest, state: State) -> Accounts:
+def accounts_to_change(request: AnyRequest, state: State) -> Accounts:
+    """Return the accounts to who may make and remove them.
+
+    Raises:
+        NotSignedIn, PermissionDenied: it is not a server admin; or the server has no accounts,
+            and who reaches it might lock everybody out.
+
+    """
     require(request, Action.MANAGE_ACCOUNTS, OfServer())
+    if actor_of(request).unlimited:
+        raise PermissionDenied(
+            "this server has no accounts yet, and its first user is not made over HTTP",
+            hint="Make it a server admin on the server's machine: ci admin user create NAME.",
+        )
+    return accounts_of(state)
+
+
+def accounts_of(state: State) -> Accounts:
+    """Return the accounts of the running application."""
     return Accounts(parts_of(state).accounts, SystemClock())
+
+
+def _accounts_to_see(request: AnyRequest, state: State) -> Accounts:
+    require(request, Action.MANAGE_ACCOUNTS, OfServer())
+    return accounts_of(state)
 
 
 async def _view(accounts: Accounts, user: User) -> UserView:
