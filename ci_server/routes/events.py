@@ -13,7 +13,7 @@ from ci_common.access import Action
 from ci_common.api import QUEUE_DEPTH, EventHistory, event_view
 from ci_common.errors import InvalidRequest
 from ci_common.job_events import EventType
-from ci_server.access import within_asked
+from ci_server.access import lasting, within_asked
 from ci_server.event_reader import EventReader, Placed, gap_in
 from ci_server.event_selection import selection_of
 from ci_server.event_socket import EventSocket
@@ -115,6 +115,7 @@ async def stream_events(  # noqa: PLR0913, PLR0917 -- the parameters of its quer
         encoded,
         shutdown=parts.shutdown,
         ping_interval=parts.settings.ping_interval,
+        lasts=lasting(request, Action.READ),
     )
 
 
