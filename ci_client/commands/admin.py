@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ci_client.commands.admin_data import server_settings
-from ci_client.commands.admin_organisations import org
-from ci_client.commands.admin_users import user
+from ci_client.admin.data import server_settings
+from ci_client.admin.organisations import org
+from ci_client.admin.users import user
 from ci_client.exits import Exit
 from ci_client.invocation import Invocation
 from ci_client.options import data_dir_option, json_option, pass_invocation

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ci_client.commands.admin_data import (
+from ci_client.admin.data import (
     built,
     require_yes,
     show_rows,

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ci_client.commands.admin_data import (
+from ci_client.admin.data import (
     built,
     require_yes,
     show_rows,
     with_accounts,
     yes_option,
 )
-from ci_client.commands.admin_users import role_option
+from ci_client.admin.users import role_option
 from ci_client.exits import Exit
 from ci_client.invocation import Invocation
 from ci_client.options import data_dir_option, json_option, pass_invocation
