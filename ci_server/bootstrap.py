@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
+from ci_common.accounts import AccountStore
 from ci_common.clock import SystemClock
 from ci_common.errors import ConfigurationError, ContainerGone, EngineError, StorageFull
 from ci_common.executor import Executor
@@ -41,7 +42,9 @@ from ci_persistence.inspection import inspect
 from ci_persistence.jobs import SQLiteJobRepository
 from ci_persistence.schema import load_migrations
 from ci_persistence.space import DiskSpace, Reserve
+from ci_server.authentication import Authentication, KeyCredentials
 from ci_server.control import JobControl
+from ci_server.exposure import refuse_exposed
 from ci_server.listening import listening_host
 from ci_server.live import LiveUpdates
 from ci_server.log_config import configure_logging
@@ -79,6 +82,8 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
         repository = build_repository(settings)
         stack.push_async_callback(repository.close)
         await _open(repository)
+        authentication = build_authentication(settings, repository.accounts)
+        await refuse_exposed(settings, listening_host(settings), authentication)
         settings = await _in_own_namespace(settings, repository)
         signals = DatagramSignals(repository.data_dir)
         stack.push_async_callback(signals.close)
@@ -102,6 +107,8 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
         yield Parts(
             settings=settings,
             repository=repository,
+            accounts=repository.accounts,
+            authentication=authentication,
             signals=signals,
             shutdown=Shutdown(),
             submissions=submissions,
@@ -165,6 +172,12 @@ def build_space(settings: Settings) -> DiskSpace:
         min_free=settings.min_free_bytes,
         reserve=Reserve(data.reserve, settings.reserve_bytes),
     )
+
+
+def build_authentication(settings: Settings, accounts: AccountStore) -> Authentication:
+    """Return what finds out who asks."""
+    credentials = (KeyCredentials(accounts, SystemClock()),)
+    return Authentication(accounts, credentials, always=settings.accounts == "on")
 
 
 def build_docker(settings: Settings) -> ContainerManager:

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from litestar.datastructures import State
 
+from ci_common.accounts import AccountStore
 from ci_common.executor import Executor, StandbyCounts
 from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
 from ci_common.signals import Signals
+from ci_server.authentication import Authentication
 from ci_server.control import JobControl
 from ci_server.live import LiveUpdates
 from ci_server.queue import QueueWatch
@@ -52,6 +54,8 @@ class Parts:
 
     settings: Settings
     repository: JobRepository
+    accounts: AccountStore
+    authentication: Authentication
     signals: Signals
     shutdown: Shutdown
     submissions: Submissions

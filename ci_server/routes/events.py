@@ -9,15 +9,19 @@ from litestar.datastructures import State
 from litestar.exceptions import PermissionDeniedException
 from litestar.params import HeaderParameter, QueryParameter
 
-from ci_common.api import PROBLEM_MEDIA_TYPE, QUEUE_DEPTH, EventHistory, event_view
+from ci_common.access import Action
+from ci_common.api import QUEUE_DEPTH, EventHistory, event_view
 from ci_common.errors import InvalidRequest
 from ci_common.job_events import EventType
+from ci_server.access import lasting, within_asked
 from ci_server.event_reader import EventReader, Placed, gap_in
 from ci_server.event_selection import selection_of
 from ci_server.event_socket import EventSocket
+from ci_server.handshakes import refuse_handshake
+from ci_server.job_query import AnyRequest
+from ci_server.organisation_filter import OrganisationName
 from ci_server.origins import refuse_foreign_socket
 from ci_server.parts import parts_of
-from ci_server.problems import described
 from ci_server.routes.openapi import live_stream, problems
 from ci_server.sse import EventStream
 
@@ -61,6 +65,7 @@ class LiveStream(EventStream[Placed]):
 @get(
     "/events",
     operation_id="stream_events",
+    action=Action.READ,
     summary="Follow what happens to jobs",
     description="A stream without an end. First comes `subscribed`, then each change of a job "
     "with its sequence number as the id. `Last-Event-ID` (or `after`) goes on exactly behind it; "
@@ -68,9 +73,10 @@ class LiveStream(EventStream[Placed]):
     "wait and run, first at once and then when that changes. A WebSocket at the same address "
     "takes several subscriptions, also to logs.",
     tags=["events"],
-    responses=live_stream("What happens, as it happens.") | problems(400, 503),
+    responses=live_stream("What happens, as it happens.") | problems(400, 404, 503),
 )
-async def stream_events(
+async def stream_events(  # noqa: PLR0913, PLR0917 -- the parameters of its query
+    request: AnyRequest,
     state: State,
     job_id: _JobId = None,
     project: _Project = None,
@@ -94,10 +100,12 @@ async def stream_events(
             schema_extra={"pattern": f"^[0-9]{{0,{_LONGEST_SEQ}}}$"},
         ),
     ] = None,
+    organisation: OrganisationName = None,
 ) -> LiveStream:
     """Stream events from where the reader wants it."""
     parts = parts_of(state)
-    selection = selection_of(job_id, project, submitter, types)
+    within = await within_asked(request, Action.READ, organisation)
+    selection = selection_of(job_id, project, submitter, types, within)
     wanted = _seq_of(last_event_id) if last_event_id else after
     if wanted is None:
         wanted = await parts.live.store.latest()
@@ -107,19 +115,22 @@ async def stream_events(
         encoded,
         shutdown=parts.shutdown,
         ping_interval=parts.settings.ping_interval,
+        lasts=lasting(request, Action.READ),
     )
 
 
 @get(
     "/events/history",
     operation_id="list_events",
+    action=Action.READ,
     summary="What happened to jobs",
     description="What is kept, the oldest first. `next` is the `after` of the next page; asked "
     "again with it, the end of the list says what is new.",
     tags=["events"],
-    responses=problems(400, 503),
+    responses=problems(400, 404, 503),
 )
-async def list_events(
+async def list_events(  # noqa: PLR0913, PLR0917 -- the parameters of its query
+    request: AnyRequest,
     state: State,
     job_id: _JobId = None,
     project: _Project = None,
@@ -131,9 +142,11 @@ async def list_events(
     limit: Annotated[
         int, QueryParameter(ge=1, le=LARGEST_LIMIT, description="At most so many on a page.")
     ] = DEFAULT_LIMIT,
+    organisation: OrganisationName = None,
 ) -> EventHistory:
     """Answer with a page of what is kept."""
-    selection = selection_of(job_id, project, submitter, types)
+    within = await within_asked(request, Action.READ, organisation)
+    selection = selection_of(job_id, project, submitter, types, within)
     if selection.depth or selection.jobs is None:
         raise InvalidRequest(
             f"type: {QUEUE_DEPTH} is not kept", hint="/ready says how many jobs wait and run."
@@ -147,28 +160,15 @@ async def list_events(
     )
 
 
-@websocket("/events")
+@websocket("/events", action=Action.READ)
 async def listen(socket: WebSocket[Any, Any, Any]) -> None:
     """Take subscriptions over a WebSocket."""
     try:
         refuse_foreign_socket(socket)
     except PermissionDeniedException as refusal:
-        await _refuse(socket, refusal)
+        await refuse_handshake(socket.scope, socket.send, refusal)
     else:
         await EventSocket(socket, parts_of(socket.app.state)).serve()
-
-
-async def _refuse(socket: WebSocket[Any, Any, Any], refusal: PermissionDeniedException) -> None:
-    if "websocket.http.response" not in (socket.scope.get("extensions") or {}):
-        await socket.close()
-        return
-    problem, _ = described(socket.scope, refusal)
-    send: Any = socket.send
-    headers = [(b"content-type", PROBLEM_MEDIA_TYPE.encode())]
-    await send(
-        {"type": "websocket.http.response.start", "status": problem.status, "headers": headers}
-    )
-    await send({"type": "websocket.http.response.body", "body": msgspec.json.encode(problem)})
 
 
 def encoded(placed: Placed) -> bytes:

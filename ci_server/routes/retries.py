@@ -6,8 +6,11 @@ from litestar import Request, Response, post
 from litestar.datastructures import State
 from litestar.params import Body
 
-from ci_common.api import JobView, RetryRequest, job_view
+from ci_common.access import Action
+from ci_common.api import JobView, RetryRequest
 from ci_common.job_options import read_options
+from ci_server.access import actor_of
+from ci_server.job_access import permitted_job, shown_job
 from ci_server.parts import parts_of
 from ci_server.routes.jobs import JobReference
 from ci_server.routes.openapi import RetryOperation, problems
@@ -17,6 +20,7 @@ from ci_server.submissions import idempotency_key
 @post(
     "/jobs/{reference:str}/retry",
     operation_id="retry_job",
+    action=Action.SUBMIT,
     summary="Run a job again",
     description="Queues a new job of the same project and with the same options, but for those "
     "that the body names; `retry_of` says of which job. The project of a job is kept for a while "
@@ -36,12 +40,16 @@ async def retry_job(
 ) -> Response[JobView]:
     """Queue a job again; answer with the new one."""
     parts, asked = parts_of(state), data or RetryRequest()
+    retried = await permitted_job(request, reference, Action.SUBMIT)
     job = await parts.retries.retry(
-        reference,
+        retried.id,
         read_options(asked.options),
         failed_only=asked.failed_only,
         key=idempotency_key(request),
+        submitter=actor_of(request).name,
     )
     location = f"{request.url.path.partition('/jobs/')[0]}/jobs/{job.id}"
     position = await parts.repository.queue_position(job.id)
-    return Response(job_view(job, position), status_code=201, headers={"Location": location})
+    return Response(
+        await shown_job(parts, job, position), status_code=201, headers={"Location": location}
+    )

@@ -137,6 +137,8 @@ class RunningServer:
         self.parts = Parts(
             settings=settings,
             repository=repository,
+            accounts=repository.accounts,
+            authentication=bootstrap.build_authentication(settings, repository.accounts),
             signals=signals,
             shutdown=Shutdown(),
             submissions=submissions,
