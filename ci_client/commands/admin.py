@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ci_client.commands.admin_firewall import firewall
 from ci_client.exits import Exit
 from ci_client.invocation import Invocation
 from ci_client.options import data_dir_option, data_dir_overrides, json_option, pass_invocation
@@ -23,6 +24,9 @@ def command() -> None:
 
     For the server's machine and user, with the settings the server has.
     """
+
+
+command.add_command(firewall)
 
 
 @command.command
