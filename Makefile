@@ -5,7 +5,7 @@ RUN := scripts/with-runner
 # Tests wait for containers more than they compute, so two workers a core pay off.
 PYTEST_WORKERS ?= 4
 
-.PHONY: help setup demo test soak unit lint types imports check bench reference constraints clean
+.PHONY: help setup demo test soak unit lint types imports check audit bench reference constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: ## Measure everything and write docs/performance.md (25 minutes)
 
 reference: ## Write examples/server.yaml and the list of settings in docs/configuration.md anew
 	@.venv/bin/python -m ci_server.configuration_text
+
+audit: ## Look for known holes in the pinned dependencies (asks PyPI's advisory database)
+	@scripts/setup && .venv/bin/uv tool run --quiet pip-audit --requirement constraints.txt --disable-pip
 
 constraints: ## Write constraints.txt anew from pyproject.toml
 	@.venv/bin/uv pip compile --quiet pyproject.toml --all-extras --universal --generate-hashes \

@@ -10,7 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import BinaryIO, TextIO
 
+    from ci_client.escapes import OutputFilter
+
 _CONTROL = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
+_SUSPECT = bytes(set(range(0x20)) - set(b"\b\t\n\r")) + b"\x7f\xc2"
+"""Control characters, and what those begin with that UTF-8 has two bytes for."""
 _COLOURS = {"green": "32", "red": "31", "yellow": "33", "bold": "1", "dim": "2"}
 _CLEAR_LINE = "\r\x1b[K"
 
@@ -22,6 +26,11 @@ def printable(text: str) -> str:
     import re
 
     return re.sub(_CONTROL, lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def has_controls(raw: bytes) -> bool:
+    """Return whether there may be more in a job's output than text in lines."""
+    return len(raw.translate(None, _SUSPECT)) < len(raw)
 
 
 def count(number: int, noun: str) -> str:
@@ -63,6 +72,16 @@ class Terminal:
         self._colour = wants_colour(self._err, os.environ) if colour is None else colour
         self._status = ""
         self._mid_line = False
+        self._filter: OutputFilter | None = None
+
+    def output(self, text: str | bytes) -> None:
+        """Write a job's output to stdout: as it is, but to a terminal nothing that drives it."""
+        raw = text.encode("utf-8", "replace") if isinstance(text, str) else text
+        if self._filter is None and sys.stdout.isatty() and has_controls(raw):
+            from ci_client.escapes import OutputFilter
+
+            self._filter = OutputFilter()
+        self.data(raw if self._filter is None else self._filter.clean(raw))
 
     def data(self, text: str | bytes) -> None:
         """Write to stdout at once, as it is."""

@@ -85,7 +85,7 @@ class Watch:
 
             self._terminal.data(json.dumps(event, ensure_ascii=False) + "\n")
         elif event["type"] == "log":
-            self._terminal.data(event["data"])
+            self._terminal.output(event["data"])
         if event["type"] == "status":
             self._show_status(event)
 

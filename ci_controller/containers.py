@@ -28,6 +28,7 @@ from ci_controller.docker_engine.endings import ended_by_itself
 from ci_controller.docker_engine.exits import ExitWatch
 from ci_controller.docker_engine.faults import TRANSPORT_FAULTS
 from ci_controller.docker_engine.feed_command import with_length
+from ci_controller.docker_engine.firewall import FirewallMode, NetworkGuard
 from ci_controller.docker_engine.frames import STDERR, FrameDecoder
 from ci_controller.docker_engine.inspection import exit_in, observed
 from ci_controller.docker_engine.launching import Launcher
@@ -53,7 +54,7 @@ class ContainerManager:
     prefixes never see each other's containers. ``engine_timeout`` seconds
     bound every answer, ``pull_timeout`` the pull of a missing image; at most
     ``max_calls`` short calls are under way at once. Streams have threads of
-    their own.
+    their own. ``firewall``: whether jobs are kept from the engine's machine.
 
     Raises ``ConfigurationError`` for a prefix that cannot begin a name.
     """
@@ -65,10 +66,13 @@ class ContainerManager:
         engine_timeout: float = 30.0,
         pull_timeout: float = 600.0,
         max_calls: int = 32,
+        firewall: FirewallMode = "auto",
     ) -> None:
         self._names = ContainerNames(container_name_prefix)
         self._calls = EngineCalls(timeout=engine_timeout, limit=max_calls)
-        self._launcher = Launcher(self._calls, self._names, pull_timeout=pull_timeout)
+        self._launcher = Launcher(
+            self._calls, self._names, NetworkGuard(firewall), pull_timeout=pull_timeout
+        )
         self.snapshots = DockerSnapshots(self._calls, self._names, self._launcher.pull)
         self._exits = ExitWatch(self._calls, self._names.prefix)
         self._pumps: set[ThreadPump] = set()

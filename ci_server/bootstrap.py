@@ -22,6 +22,7 @@ from ci_controller.containers import ContainerManager
 from ci_controller.controller import JobController
 from ci_controller.docker_engine.calls import EngineCalls
 from ci_controller.docker_engine.client import EngineClient
+from ci_controller.docker_engine.firewall import Firewall
 from ci_controller.local import LocalExecutor
 from ci_controller.observed import observe_calls
 from ci_controller.settings import (
@@ -182,7 +183,16 @@ def build_authentication(settings: Settings, accounts: AccountStore) -> Authenti
 
 def build_docker(settings: Settings) -> ContainerManager:
     """Return the Docker executor, not yet opened."""
-    return ContainerManager(settings.container_prefix, engine_timeout=settings.engine_timeout)
+    return ContainerManager(
+        settings.container_prefix,
+        engine_timeout=settings.engine_timeout,
+        firewall=settings.job_firewall,
+    )
+
+
+def build_firewall() -> Firewall:
+    """Return the rule that keeps jobs from this machine."""
+    return Firewall()
 
 
 def build_local(settings: Settings, repository: JobRepository) -> LocalExecutor:

@@ -37,6 +37,7 @@ async def machine_checks(settings: Settings, clock: Clock | None = None) -> list
     return [
         *_engine_checks(settings, engine, error),
         *([] if engine is None else [await _image(settings)]),
+        *await asyncio.to_thread(_firewall, settings),
         *await asyncio.to_thread(_disk_checks, settings),
         await asyncio.to_thread(_database, settings),
         _clock(clock or SystemClock()),
@@ -86,6 +87,21 @@ def _executor(settings: Settings, *, engine_answers: bool) -> Check:
         )
     chosen = settings.executor == "local"
     return Check(name, chosen, bootstrap.LOCAL_WARNING, "" if chosen else _START_DOCKER)
+
+
+def _firewall(settings: Settings) -> Sequence[Check]:
+    if settings.job_firewall == "off" or settings.executor == "local":
+        return ()
+    name, fix = "jobs' reach", "As root, on the engine's machine: ci admin firewall install"
+    try:
+        installed = bootstrap.build_firewall().is_installed()
+    except CIError as error:
+        return (Check(name, ok=False, detail=error.detail, fix=fix),)
+    # A server that is root sets it when it starts.
+    if installed or os.geteuid() == 0:
+        return (Check(name, ok=True, detail="kept from what listens on the engine's machine"),)
+    detail = f"they can reach what listens on the engine's machine. {fix}"
+    return (Check(name, ok=settings.job_firewall == "auto", detail=detail, fix=fix),)
 
 
 async def _image(settings: Settings) -> Check:

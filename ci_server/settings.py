@@ -201,6 +201,10 @@ class Settings(BaseModel):
     job_network: Literal["bridge", "none"] = "bridge"
     """A job's network: ``bridge`` reaches the internet, ``none`` nothing. None is for all jobs."""
 
+    job_firewall: Literal["auto", "on", "off"] = "auto"
+    """Whether jobs are kept from what listens on the engine's own machine, and from link-local
+    addresses: where this process may set the rule (auto), always or no job runs (on), or never."""
+
     job_user: str | None = Field(default=None, examples=["1000:1000"])
     """The user (``name`` or ``uid:gid``) jobs run as in the container; unset: the image's own."""
 

@@ -36,7 +36,7 @@ def command(invocation: Invocation, job: str, *, follow: bool, tail: int | None)
             start = server.log_tail_offset(job_id, tail)
         end = start
         for data in server.log(job_id, start):
-            invocation.terminal.data(data)
+            invocation.terminal.output(data)
             end += len(data)
         if follow:
             _follow(invocation, server, job_id, end)
@@ -46,4 +46,4 @@ def command(invocation: Invocation, job: str, *, follow: bool, tail: int | None)
 def _follow(invocation: Invocation, server: "Session", job_id: str, offset: int) -> None:
     for event in server.follow(job_id, offset=offset):
         if event["type"] == "log":
-            invocation.terminal.data(event["data"])
+            invocation.terminal.output(event["data"])

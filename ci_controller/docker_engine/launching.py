@@ -7,7 +7,7 @@ from typing import Any
 
 from docker.errors import APIError, ImageNotFound, NotFound
 
-from ci_common.errors import ContainerFailed, ContainerGone
+from ci_common.errors import ConfigurationError, ContainerFailed, ContainerGone
 from ci_common.executor import ContainerSpec
 from ci_controller.container_names import ContainerNames
 from ci_controller.docker_engine.calls import EngineCalls
@@ -19,6 +19,7 @@ from ci_controller.docker_engine.configuration import (
     labels,
 )
 from ci_controller.docker_engine.faults import explanation, refusal
+from ci_controller.docker_engine.firewall import NetworkGuard
 from ci_controller.docker_engine.images import pull
 from ci_controller.docker_engine.network import ensure_network, remove_networks
 from ci_controller.feeding import NEEDS
@@ -39,9 +40,17 @@ class _NetworkAbsent(Exception):
 class Launcher:
     """Makes and starts containers of one namespace, with their network and image."""
 
-    def __init__(self, calls: EngineCalls, names: ContainerNames, *, pull_timeout: float) -> None:
+    def __init__(
+        self,
+        calls: EngineCalls,
+        names: ContainerNames,
+        guard: NetworkGuard,
+        *,
+        pull_timeout: float,
+    ) -> None:
         self._calls = calls
         self._names = names
+        self._guard = guard
         self._pull_timeout = pull_timeout
         self._pulls: dict[str, asyncio.Task[None]] = {}
         self._network_id: str | None = None
@@ -72,12 +81,22 @@ class Launcher:
             await self._create_and_start(name, spec)
 
     async def network(self) -> str:
-        """Return the id of the namespace's network, making it if need be."""
+        """Return the id of the namespace's network, making it if need be.
+
+        Raises:
+            ContainerFailed: jobs on it could not be kept from this machine, and must be.
+
+        """
         if self._network_id is None:
-            self._network_id = await self._calls.call(
+            network = await self._calls.call(
                 lambda client: ensure_network(client, self._names.network, self._names.prefix),
                 "make the network",
             )
+            try:
+                await asyncio.to_thread(self._guard.protect, network.bridge)
+            except ConfigurationError as problem:
+                raise ContainerFailed(problem.detail, hint=problem.hint) from problem
+            self._network_id = network.id
         return self._network_id
 
     async def remove_network(self) -> None:

@@ -1,6 +1,7 @@
 """The network that the containers of one namespace share without hearing each other."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from docker.errors import APIError, NotFound
@@ -9,12 +10,22 @@ from ci_common.errors import ContainerFailed, EngineError
 from ci_controller.docker_engine.client import EngineClient
 from ci_controller.docker_engine.configuration import NAMESPACE, is_ours
 from ci_controller.docker_engine.faults import explanation
+from ci_controller.docker_engine.firewall import new_bridge
 
 _NO_TRAFFIC = {"com.docker.network.bridge.enable_icc": "false"}
+_BRIDGE = "com.docker.network.bridge.name"
 
 
-def ensure_network(client: EngineClient, name: str, namespace: str) -> str:
-    """Return the id of the namespace's network, making it if there is none.
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network of the engine. ``bridge``: its interface there, ``""`` for one not named by us."""
+
+    id: str
+    bridge: str
+
+
+def ensure_network(client: EngineClient, name: str, namespace: str) -> Network:
+    """Return the namespace's network, making it if there is none.
 
     Names of networks are not unique to the engine, so several may be made at
     the same time: everybody then chooses the oldest.
@@ -38,7 +49,7 @@ def ensure_network(client: EngineClient, name: str, namespace: str) -> str:
     for other in others:
         with suppress(APIError):  # whoever uses it removes it
             client.remove_network(other["Id"])
-    return str(oldest["Id"])
+    return Network(str(oldest["Id"]), str((oldest.get("Options") or {}).get(_BRIDGE, "")))
 
 
 def remove_networks(client: EngineClient, name: str, namespace: str) -> None:
@@ -61,7 +72,7 @@ def _create(client: EngineClient, name: str, namespace: str) -> None:
         client.create_network(
             name,
             driver="bridge",
-            options=_NO_TRAFFIC,
+            options={**_NO_TRAFFIC, _BRIDGE: new_bridge()},
             check_duplicate=True,
             labels={NAMESPACE: namespace},
         )

@@ -107,14 +107,37 @@ def test_a_screen_without_the_characters_gets_others() -> None:
     assert raw.getvalue() == b"ok !! \\xfc\n"
 
 
+class Out(io.TextIOWrapper):
+    def __init__(self, *, tty: bool) -> None:
+        super().__init__(io.BytesIO())
+        self._tty = tty
+
+    def isatty(self) -> bool:
+        return self._tty
+
+
+@pytest.mark.parametrize(
+    ("tty", "expected"),
+    [
+        (True, b"plain \x1b[32mgreen\x1b[0m\n"),
+        (False, b"plain \x1b]52;c;cm0=\x07\x1b[6n\x1b[32mgreen\x1b[0m\n"),
+    ],
+)
+def test_output_of_a_job_does_not_drive_a_terminal(
+    tty: bool, expected: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Out(tty=tty)
+    monkeypatch.setattr(sys, "stdout", out)
+    terminal = Terminal(colour=False)
+    for piece in ("plain ", b"\x1b]52;c;", b"cm0=\x07", "\x1b[6", "n\x1b[32mgreen\x1b[0m\n"):
+        terminal.output(piece)
+    assert out.buffer.getvalue() == expected  # type: ignore[attr-defined]
+
+
 def test_a_line_of_the_log_is_ended_before_a_note(
     screen: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Out(io.TextIOWrapper):
-        def isatty(self) -> bool:
-            return True
-
-    monkeypatch.setattr(sys, "stdout", Out(io.BytesIO()))
+    monkeypatch.setattr(sys, "stdout", Out(tty=True))
     terminal = Terminal(colour=False, err=screen)
     terminal.data("no newline")
     terminal.status("this would wipe it")
