@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 JobDict = dict[str, "Any"]
 """A job as ``ci_common.api.JobView`` has it."""
 
+KEY_EXPIRES = "ci-key-expires"
+"""The header by which a server says that the key it was shown expires soon."""
+
 _MANAGEMENT = "/api/v1"
 _PAGE = 100
 _LARGEST_PAGE = 1000
@@ -49,7 +52,8 @@ class Session:
     connection (for submits and streams: when it stays lost for
     ``reconnect_timeout`` seconds), ``AuthenticationFailed``, or the error the
     server named. ``notify`` is told in a few words when a connection is lost
-    and found again.
+    and found again, and when the key is about to expire. What is made is for
+    ``organisation``, by name, and lists show only what is of it.
     """
 
     def __init__(
@@ -57,11 +61,14 @@ class Session:
         server_url: str = DEFAULT_SERVER_URL,
         api_key: str | None = None,
         *,
+        organisation: str | None = None,
         notify: Callable[[str], None] = _ignore,
         reconnect_timeout: float = DEFAULT_TIMEOUT,
         backoff: Backoff = DEFAULT_BACKOFF,
     ) -> None:
-        self._http = open_http(server_url, api_key)
+        self._http = open_http(server_url, api_key, organisation, self._note_expiry)
+        self._organisation = organisation
+        self._told_expiry = False
         self._reconnect_timeout = reconnect_timeout
         self._backoff = backoff
         self._notify = notify
@@ -308,6 +315,12 @@ class Session:
         from ci_client.logs import tail_offset
 
         return tail_offset(self._http, f"{path_of(job_id)}/log", lines)
+
+    def _note_expiry(self, headers: Mapping[str, str]) -> None:
+        when = headers.get(KEY_EXPIRES)
+        if when is not None and not self._told_expiry:
+            self._told_expiry = True
+            self._notify(f"the API key expires {when}; replace it: ci key rotate --save")
 
     def _managed(self, path: str) -> str:
         base = self._http.base_url
