@@ -173,4 +173,3 @@ def _not_ours_alone(path: str) -> ConfigurationError:
         f"{path} has keys in it, and others can read it",
         hint=f"Have it to yourself: chmod 600 {path}; then replace the keys: ci key rotate --save",
     )
-

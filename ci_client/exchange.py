@@ -38,9 +38,7 @@ class Response:
     ``server`` is whose it is, ``with_key`` whether a key was shown to it.
     """
 
-    def __init__(
-        self, http: Http, path: str, answer: Answer, release: Callable[[], None]
-    ) -> None:
+    def __init__(self, http: Http, path: str, answer: Answer, release: Callable[[], None]) -> None:
         self.url = http.base_url + path
         self.server = http.base_url
         self.with_key = http.with_key

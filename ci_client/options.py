@@ -15,7 +15,6 @@ pass_invocation = click.make_pass_decorator(Invocation)
 json_option = click.option(JSON.name, JSON.parameter, is_flag=True, help=JSON.text)
 
 
-
 def _for_organisation(
     context: click.Context, _parameter: click.Parameter, name: str | None
 ) -> str | None:

@@ -10,9 +10,6 @@ from typing import Protocol, TypeAlias
 from ci_common.access import ALL_SCOPES, Role, Scope
 from ci_common.errors import InvalidRequest
 
-KEY_PREFIX = "sci_"
-"""What every API key begins with, so that people and scanners know one when they see it."""
-
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 """What the name of a user or an organisation looks like: it stands in addresses and headers."""
 

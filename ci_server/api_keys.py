@@ -103,9 +103,7 @@ class ApiKeys:
         )
         return await self._add(key)
 
-    async def rotate(
-        self, actor: Actor, key_id: str, asked: KeyRotation
-    ) -> tuple[ApiKey, str]:
+    async def rotate(self, actor: Actor, key_id: str, asked: KeyRotation) -> tuple[ApiKey, str]:
         """Make a key in place of another, which ends soon; return it, and the key itself.
 
         A crash in between leaves the old one as it was, and a new one that nobody knows.

@@ -12,6 +12,7 @@ import msgspec
 from ci_common import __version__
 from ci_common.api import CacheEntry, JobAccepted, JobView, Problem, RetryRequest
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
+from ci_server.example_api_keys import API_KEYS, KEY_ID
 from ci_server.example_queue import QUEUE
 from ci_server.example_results import COUNTS, COVERAGE, RESULTS
 from ci_server.example_webhooks import DELIVERY_ID, WEBHOOK_ID, WEBHOOKS
@@ -79,6 +80,7 @@ _EXAMPLES = (
     *QUEUE,
     *RESULTS,
     *WEBHOOKS,
+    *API_KEYS,
 )
 
 EXAMPLES: Mapping[str, Any] = {type(each).__name__: msgspec.to_builtins(each) for each in _EXAMPLES}
@@ -94,6 +96,9 @@ PARAMETERS: Mapping[str, Any] = {
     "path": "report/index.html",
     "webhook_id": WEBHOOK_ID,
     "delivery_id": DELIVERY_ID,
+    "key_id": KEY_ID,
+    "user": "ada",
+    "ended": True,
     "limit": 20,
     "skip": 100,
     "cursor": 41,

@@ -10,6 +10,8 @@ from ci_common.executor import Executor, StandbyCounts
 from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
 from ci_common.signals import Signals
+from ci_server.api_keys import ApiKeys
+from ci_server.authentication import Authentication
 from ci_server.control import JobControl
 from ci_server.live import LiveUpdates
 from ci_server.queue import QueueWatch
@@ -54,6 +56,8 @@ class Parts:
     settings: Settings
     repository: JobRepository
     accounts: AccountStore
+    authentication: Authentication
+    api_keys: ApiKeys
     signals: Signals
     shutdown: Shutdown
     submissions: Submissions

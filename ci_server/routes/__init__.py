@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
+from ci_server.routes.api_keys import KEY_HANDLERS
 from ci_server.routes.artifacts import get_artifact, get_artifacts_archive, list_artifacts
 from ci_server.routes.cache import list_cache, prune_cache
 from ci_server.routes.events import list_events, listen, stream_events
@@ -24,6 +25,7 @@ from ci_server.routes.retries import retry_job
 from ci_server.routes.streams import stream_job
 from ci_server.routes.submissions import submit, submit_async, submit_stream
 from ci_server.routes.webhooks import WEBHOOK_HANDLERS
+from ci_server.routes.whoami import whoami
 
 API_PREFIX = "/api/v1"
 
@@ -59,6 +61,8 @@ MANAGEMENT: Sequence[ControllerRouterHandler] = (
     list_events,
     listen,
     *WEBHOOK_HANDLERS,
+    whoami,
+    *KEY_HANDLERS,
 )
 """Newer than the first version's routes, which clients without a prefix know."""
 

@@ -21,6 +21,7 @@ from ci_common.errors import KeyNotFound
 from ci_server.access import actor_of
 from ci_server.api_keys import ApiKeys
 from ci_server.job_query import AnyRequest
+from ci_server.organisations import organisation_names
 from ci_server.parts import Parts, parts_of
 from ci_server.routes.bodies import strictly
 from ci_server.routes.openapi import problems
@@ -166,16 +167,14 @@ async def _views(parts: Parts, keys: Sequence[ApiKey]) -> Sequence[KeyView]:
         return []
     now = parts.api_keys.clock.now().wall
     owner = await parts.accounts.user(keys[0].user_id)
-    ids = {each.organisation for each in keys} - {None}
-    names = {
-        each.id: each.name for each in await parts.accounts.organisations() if each.id in ids
-    } if ids else {}  # fmt: skip
+    ids = [each.organisation for each in keys if each.organisation is not None]
+    names = await organisation_names(parts.accounts, ids)
     return [
         key_view(
             each,
             now,
             user=owner.name,
-            organisation=each.organisation and names.get(each.organisation),
+            organisation=each.organisation and names[each.organisation],
         )
         for each in keys
     ]

@@ -1,14 +1,14 @@
 """Webhooks: who is told of jobs, and what became of it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
-import msgspec
 from litestar import Response, delete, get, patch, post
 from litestar.datastructures import State
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
+from ci_common.access import Action
 from ci_common.api.webhooks import (
     DeliveryView,
     WebhookChange,
@@ -20,17 +20,15 @@ from ci_common.api.webhooks import (
     webhook_view,
     webhook_with_secret,
 )
-from ci_common.errors import InvalidRequest
 from ci_common.webhooks import Delivery, DeliveryState
 from ci_server.job_query import AnyRequest
 from ci_server.parts import parts_of
+from ci_server.routes.bodies import strictly
 from ci_server.routes.openapi import problems
 from ci_server.webhooks import Webhooks
 
 _DEFAULT_LIMIT = 50
 _LARGEST_LIMIT = 500
-
-_Document = TypeVar("_Document", WebhookRequest, WebhookChange, WebhookRotation)
 
 _SHOWN: dict[str, Any] = {
     "tags": ["webhooks"],
@@ -50,6 +48,7 @@ Cursor = Annotated[
 @post(
     "/webhooks",
     operation_id="add_webhook",
+    action=Action.MANAGE_WEBHOOKS,
     summary="Add a webhook",
     description="It is told of what happens from now on. The answer has the secret that messages "
     "are signed with (Standard Webhooks); it is shown only here.",
@@ -61,12 +60,13 @@ async def add_webhook(
     request: AnyRequest, state: State, data: JSONBody[WebhookRequest]
 ) -> WebhookWithSecret:
     """Keep a webhook."""
-    return webhook_with_secret(await _webhooks(state).add(await _strictly(request, data)))
+    return webhook_with_secret(await _webhooks(state).add(await strictly(request, data)))
 
 
 @get(
     "/webhooks",
     operation_id="list_webhooks",
+    action=Action.READ_WEBHOOKS,
     summary="All webhooks, the oldest first",
     responses=problems(503),
     **_SHOWN,
@@ -79,6 +79,7 @@ async def list_webhooks(state: State) -> Sequence[WebhookView]:
 @get(
     "/webhooks/{webhook_id:str}",
     operation_id="get_webhook",
+    action=Action.READ_WEBHOOKS,
     summary="One webhook",
     responses=problems(400, 404, 503),
     **_SHOWN,
@@ -91,6 +92,7 @@ async def get_webhook(state: State, webhook_id: WebhookId) -> WebhookView:
 @patch(
     "/webhooks/{webhook_id:str}",
     operation_id="change_webhook",
+    action=Action.MANAGE_WEBHOOKS,
     summary="Change a webhook, enable or disable it",
     description="What is left out stays. Disabled, nothing is sent, and of what happens nothing is "
     "kept for it; what was pending goes on when it is enabled again.",
@@ -101,13 +103,14 @@ async def change_webhook(
     request: AnyRequest, state: State, webhook_id: WebhookId, data: JSONBody[WebhookChange]
 ) -> WebhookView:
     """Change a webhook."""
-    change = await _strictly(request, data)
+    change = await strictly(request, data)
     return webhook_view(await _webhooks(state).change(webhook_id, change))
 
 
 @delete(
     "/webhooks/{webhook_id:str}",
     operation_id="remove_webhook",
+    action=Action.MANAGE_WEBHOOKS,
     summary="Remove a webhook with its deliveries",
     responses=problems(400, 404, 503),
     **_SHOWN,
@@ -120,6 +123,7 @@ async def remove_webhook(state: State, webhook_id: WebhookId) -> None:
 @post(
     "/webhooks/{webhook_id:str}/test",
     operation_id="test_webhook",
+    action=Action.MANAGE_WEBHOOKS,
     summary="Send a ping",
     description="Answers with the delivery of a message of type `ping`; ask for it again to see "
     "what became of it.",
@@ -135,6 +139,7 @@ async def test_webhook(state: State, webhook_id: WebhookId) -> DeliveryView:
 @post(
     "/webhooks/{webhook_id:str}/rotate",
     operation_id="rotate_webhook",
+    action=Action.MANAGE_WEBHOOKS,
     summary="Replace the secret",
     description="For `overlap` seconds messages are signed with both, so that no receiver misses "
     "one while it goes over. The answer has the new secret; it is shown only here.",
@@ -149,13 +154,14 @@ async def rotate_webhook(
     data: JSONBody[WebhookRotation | None] = None,
 ) -> WebhookWithSecret:
     """Replace a secret."""
-    asked = WebhookRotation() if data is None else await _strictly(request, data)
+    asked = WebhookRotation() if data is None else await strictly(request, data)
     return webhook_with_secret(await _webhooks(state).rotate(webhook_id, asked))
 
 
 @get(
     "/webhooks/{webhook_id:str}/deliveries",
     operation_id="list_deliveries",
+    action=Action.READ_WEBHOOKS,
     summary="Deliveries of a webhook, newest first",
     description='`Link: …; rel="next"` leads to older ones.',
     responses=problems(400, 404, 503),
@@ -181,6 +187,7 @@ async def list_deliveries(
 @get(
     "/webhooks/dead",
     operation_id="list_dead_deliveries",
+    action=Action.READ_WEBHOOKS,
     summary="Deliveries that are not tried any more, newest first",
     description='The dead-letter list, of all webhooks. `Link: …; rel="next"` leads to older ones.',
     responses=problems(400, 503),
@@ -202,6 +209,7 @@ async def list_dead_deliveries(
 @get(
     "/webhooks/deliveries/{delivery_id:str}",
     operation_id="get_delivery",
+    action=Action.READ_WEBHOOKS,
     summary="One delivery, with its message",
     responses=problems(400, 404, 503),
     **_SHOWN,
@@ -214,6 +222,7 @@ async def get_delivery(state: State, delivery_id: DeliveryId) -> DeliveryView:
 @post(
     "/webhooks/deliveries/{delivery_id:str}/redeliver",
     operation_id="redeliver",
+    action=Action.MANAGE_WEBHOOKS,
     summary="Try a delivery again, now",
     description="Whatever became of it: the same message with the same `webhook-id`; its schedule "
     "begins anew.",
@@ -243,14 +252,6 @@ WEBHOOK_HANDLERS = (
 
 def _webhooks(state: State) -> Webhooks:
     return parts_of(state).webhooks
-
-
-async def _strictly(request: AnyRequest, document: _Document) -> _Document:
-    """Return the body as it was sent: the framework takes 0 for no, and text for a number."""
-    try:
-        return msgspec.convert(await request.json(), type(document))
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(str(error)) from None
 
 
 def _page(

@@ -33,8 +33,8 @@ async def whoami(request: AnyRequest, state: State) -> WhoamiView:
         organisations=await _memberships(parts, actor),
         scopes=[scope.value for scope in Scope if scope in actor.scopes],
         credential=actor.credential.value,
-        key_id=key and key.id,
-        key_name=key and key.name,
+        key_id=key.id if key else None,
+        key_name=key.name if key else None,
         key_expires_at=format_utc(key.expires_at) if key and key.expires_at else None,
     )
 

@@ -137,6 +137,8 @@ class RunningServer:
             settings=settings,
             repository=repository,
             accounts=repository.accounts,
+            authentication=bootstrap.build_authentication(settings, repository.accounts),
+            api_keys=bootstrap.build_api_keys(settings, repository.accounts),
             signals=signals,
             shutdown=Shutdown(),
             submissions=submissions,
