@@ -76,6 +76,10 @@ class Invocation:
             organisation_flag,
         )
 
+    def showing(self, key: str) -> Invocation:
+        """Return the same call with another key."""
+        return Invocation(self.server.value, key, self.terminal, self.directory, self.environ)
+
     def connect(self) -> Session:
         """Return a session with the server, for ``with``."""
         from ci_client.connection import tells_key_to_listeners

@@ -18,10 +18,23 @@ json_option = click.option(JSON.name, JSON.parameter, is_flag=True, help=JSON.te
 def _for_organisation(
     context: click.Context, _parameter: click.Parameter, name: str | None
 ) -> str | None:
-    if name is not None:
-        context.ensure_object(Invocation).organisation_flag = name
+    invocation = context.find_object(Invocation)
+    if name is not None and invocation is not None:  # there is none while a shell completes
+        invocation.organisation_flag = name
     return name
 
+
+def _towards(context: click.Context, _parameter: click.Parameter, url: str | None) -> str | None:
+    invocation = context.find_object(Invocation)
+    if url is not None and invocation is not None:
+        invocation.server_flag = url
+    return url
+
+
+server_option = click.option(
+    "--server", metavar="URL", help="The server.", callback=_towards, expose_value=False
+)
+"""What may also stand before the command, where it is about a server."""
 
 organisation_option = click.option(
     *ORGANISATION.names,
