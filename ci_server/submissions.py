@@ -75,8 +75,18 @@ class Submissions:
     caps: JobCaps = NO_CAPS
     trees: Trees | None = None
 
-    async def accept(self, request: Request[Any, Any, Any]) -> Job:
+    async def accept(
+        self,
+        request: Request[Any, Any, Any],
+        *,
+        organisation: str = "",
+        submitter: str = "",
+        user_id: str = "",
+    ) -> Job:
         """Read the request's form and return its job, once that is on disk.
+
+        It is the organisation's with that id. ``submitter``, if it is known, is who
+        submits it, whatever the form says, and ``user_id`` that one's id.
 
         With an idempotency key seen before, the first job is returned. Whatever
         fails, nothing of the upload is left behind but files that were sent for
@@ -103,9 +113,10 @@ class Submissions:
                 upload, boundary, max_bytes=self.max_upload_bytes, max_manifest=max_manifest
             )
             await receive_form(request, form, idle_timeout=self.idle_timeout)
-            asked = _Asked(form, request)
+            asked = _Asked(form, request, organisation, submitter)
             if self.trees and form.manifest is not None:
-                return await self._accept_tree(self.trees, request, asked, upload)
+                scope = scope_of(request, (organisation, user_id) if organisation else ())
+                return await self._accept_tree(self.trees, scope, asked, upload)
             job_id = str(uuid.uuid4())
             stashed = await asyncio.to_thread(self._stash, asked, upload, job_id)
             return await self.store(self._new_job(job_id, stashed, asked))
@@ -115,11 +126,11 @@ class Submissions:
     async def _accept_tree(
         self,
         trees: Trees,
-        request: Request[Any, Any, Any],
+        scope: bytes,
         asked: "_Asked",
         upload: Upload,
     ) -> Job:
-        scope, job_id, form = scope_of(request), str(uuid.uuid4()), asked.form
+        job_id, form = str(uuid.uuid4()), asked.form
         manifest = await asyncio.to_thread(trees.read, form.manifest or b"")
         if form.has_file:
             await asyncio.to_thread(form.flush)
@@ -191,8 +202,9 @@ class Submissions:
             zip_size=stashed.size,
             zip_sha256=stashed.sha256,
             created=self.clock.now(),
+            organisation=asked.organisation,
             project=asked.project,
-            submitter=options.submitter or asked.address,
+            submitter=asked.submitter,
             labels=options.labels,
             priority=options.priority or 0,
             group=options.group,
@@ -246,10 +258,13 @@ def idempotency_key(request: Request[Any, Any, Any]) -> str | None:
 class _Asked:
     """What a request asks for, read before anything is kept. Raises ``InvalidRequest``."""
 
-    def __init__(self, form: UploadForm, request: Request[Any, Any, Any]) -> None:
+    def __init__(
+        self, form: UploadForm, request: Request[Any, Any, Any], organisation: str, submitter: str
+    ) -> None:
         self.form = form
         self.key = idempotency_key(request)
-        self.address = client_address(request.scope)
+        self.organisation = organisation
+        self.submitter = submitter or form.options.submitter or client_address(request.scope)
         self.traceparent: str | None = request.scope["state"].get(HEADER)
         self.command = form.command
         self.project = form.project
