@@ -45,6 +45,7 @@ from ci_persistence.space import DiskSpace, Reserve
 from ci_server.api_keys import ApiKeys
 from ci_server.authentication import Authentication, KeyCredentials
 from ci_server.control import JobControl
+from ci_server.exposure import refuse_exposed
 from ci_server.listening import listening_host
 from ci_server.live import LiveUpdates
 from ci_server.log_config import configure_logging
@@ -82,6 +83,8 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
         repository = build_repository(settings)
         stack.push_async_callback(repository.close)
         await _open(repository)
+        authentication = build_authentication(settings, repository.accounts)
+        await refuse_exposed(settings, listening_host(settings), authentication)
         settings = await _in_own_namespace(settings, repository)
         signals = DatagramSignals(repository.data_dir)
         stack.push_async_callback(signals.close)
@@ -106,7 +109,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             settings=settings,
             repository=repository,
             accounts=repository.accounts,
-            authentication=build_authentication(settings, repository.accounts),
+            authentication=authentication,
             api_keys=build_api_keys(settings, repository.accounts),
             signals=signals,
             shutdown=Shutdown(),

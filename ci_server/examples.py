@@ -12,6 +12,7 @@ import msgspec
 from ci_common import __version__
 from ci_common.api import CacheEntry, JobAccepted, JobView, Problem, RetryRequest
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
+from ci_server.example_accounts import ACCOUNTS, ORGANISATION_NAME, USER_NAME
 from ci_server.example_api_keys import API_KEYS, KEY_ID
 from ci_server.example_queue import QUEUE
 from ci_server.example_results import COUNTS, COVERAGE, RESULTS
@@ -82,6 +83,7 @@ _EXAMPLES = (
     *RESULTS,
     *WEBHOOKS,
     *API_KEYS,
+    *ACCOUNTS,
 )
 
 EXAMPLES: Mapping[str, Any] = {type(each).__name__: msgspec.to_builtins(each) for each in _EXAMPLES}
@@ -100,6 +102,8 @@ PARAMETERS: Mapping[str, Any] = {
     "key_id": KEY_ID,
     "user": "ada",
     "ended": True,
+    "user_name": USER_NAME,
+    "organisation": ORGANISATION_NAME,
     "limit": 20,
     "skip": 100,
     "cursor": 41,
@@ -108,7 +112,6 @@ PARAMETERS: Mapping[str, Any] = {
     "offset": 1024,
     "older_than": "7d",
     "job_id": _JOB_ID,
-    "organisation": "acme",
     "project": "demo",
     "submitter": "ada",
     "status": ["completed"],

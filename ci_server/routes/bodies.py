@@ -1,4 +1,4 @@
-"""Bodies that are JSON documents."""
+"""Bodies of requests, read as they were sent."""
 
 from typing import TypeVar
 
@@ -7,15 +7,13 @@ import msgspec
 from ci_common.errors import InvalidRequest
 from ci_server.job_query import AnyRequest
 
-Document = TypeVar("Document", bound=msgspec.Struct)
+T = TypeVar("T", bound=msgspec.Struct)
 
 
-async def strictly(request: AnyRequest, document: Document) -> Document:
+async def strictly(request: AnyRequest, document: T) -> T:
     """Return the body as it was sent: the framework takes 0 for no, and text for a number.
 
-    Raises:
-        InvalidRequest: a field has not the type that it should have.
-
+    Raises ``InvalidRequest``.
     """
     try:
         return msgspec.convert(await request.json(), type(document))

@@ -54,7 +54,7 @@ def test_the_form_stays_as_it_is() -> None:
         KEY.replace("01", "10"),
         KEY[:-1] + "M",
         KEY[:10] + "O" + KEY[11:],
-        KEY.replace("0123", "٠123"),
+        KEY.replace("0123", "\u0660123"),
         f" {KEY}",
         f"{KEY}\n",
         "sci_" + "0" * 38,
