@@ -27,7 +27,7 @@ COMMANDS = {
     "whoami": "Show who you are for the server.",
     "key": "Make, list, replace and end API keys.",
     "doctor": "Check what is needed, and say how to mend what is not right.",
-    "admin": "Back up, restore and check a server's data.",
+    "admin": "Look after a server: backups, checks, users and organisations.",
     "config": "Show the settings in force.",
 }
 """Each command and its help in one line, which stands here so that ``--help`` imports none."""
