@@ -172,6 +172,20 @@ OWN_BASES = (
 )
 """The latest of a submitter's unfinished jobs of each priority, None where there is none."""
 
+MOST_SHARERS = 100
+"""Submitters of an organisation that are counted: a submission's cost has to have a bound."""
+
+# From one name to the next along the index, however many jobs each has.
+OTHER_SHARERS = (
+    "WITH RECURSIVE sharing (name) AS ("
+    "SELECT min(submitter) FROM jobs INDEXED BY jobs_submitter"
+    " WHERE organisation = :organisation AND reason IS NULL"
+    " UNION ALL SELECT (SELECT min(submitter) FROM jobs INDEXED BY jobs_submitter"
+    " WHERE organisation = :organisation AND reason IS NULL AND submitter > sharing.name)"
+    f" FROM sharing WHERE sharing.name IS NOT NULL LIMIT {MOST_SHARERS})"
+    " SELECT count(*) FROM sharing WHERE name <> :submitter"
+)
+
 UNFINISHED_OF_GROUP = (
     "SELECT id FROM jobs WHERE organisation = :organisation AND project = :project"
     " AND concurrency_group = :name AND concurrency_group <> '' AND reason IS NULL"

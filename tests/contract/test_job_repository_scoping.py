@@ -112,3 +112,31 @@ async def test_a_group_is_one_organisations(repository: JobRepository, policy):
     both = await repository.startable(limit=9, now=NOW.wall)
     assert ids(both) == [theirs.id, mine.id]
     assert (await repository.get(theirs.id)).status is JobStatus.QUEUED
+
+
+async def test_organisations_take_turns_however_many_submitters_they_have(repository):
+    """Of thirty people with two jobs each, and one person: every second job is that one's."""
+    for _ in range(2):
+        for number in range(30):
+            await queued(repository, organisation="large", submitter=f"s{number:02}")
+    for _ in range(5):
+        await queued(repository, organisation="small", submitter="one")
+    first = await repository.startable(limit=11, now=NOW.wall)
+    turns = [job.organisation for job in first]
+    assert turns == ["large", "small"] * 5 + ["large"]
+    of_large = [job.submitter for job in first if job.organisation == "large"]
+    assert of_large == [f"s{number:02}" for number in range(6)]
+
+
+async def test_submitters_of_an_organisation_take_turns(repository):
+    for submitter in ("ann", "ann", "ann", "bob", "bob"):
+        await queued(repository, organisation="ours", submitter=submitter)
+    order = [job.submitter for job in await repository.startable(limit=9, now=NOW.wall)]
+    assert order == ["ann", "ann", "bob", "ann", "bob"]
+
+
+async def test_without_organisations_each_submitter_has_a_share(repository):
+    for submitter in ("ann", "ann", "bob", "cid"):
+        await queued(repository, submitter=submitter)
+    order = [job.submitter for job in await repository.startable(limit=9, now=NOW.wall)]
+    assert order == ["ann", "bob", "cid", "ann"]

@@ -415,7 +415,15 @@ class InMemoryJobRepository:
             and job.priority >= new.priority
         ]
         latest = Latest(self._turns[last.id].arrived, self._created[last.id]) if last else None
-        return self._rules.turn(priority=new.priority, created=new.created, latest=latest, own=own)
+        sharing = {job.submitter for job in unfinished if job.organisation == new.organisation}
+        others = sharing - {new.submitter} if new.organisation else ()
+        return self._rules.turn(
+            priority=new.priority,
+            created=new.created,
+            latest=latest,
+            own=own,
+            sharers=1 + len(others),
+        )
 
     def _waits_for_group(self, job: Job) -> bool:
         if not job.group or job.group_policy is not GroupPolicy.QUEUE:
