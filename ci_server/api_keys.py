@@ -41,13 +41,13 @@ class ApiKeys:
 
         Raises:
             UserNotFound: there is none of that name, or its keys are not the actor's business.
-            InvalidRequest: the server has no accounts.
+            PermissionDenied: the server has no accounts.
 
         """
         if actor.unlimited:
-            raise InvalidRequest(
+            raise PermissionDenied(
                 "this server has no accounts, and so no API keys",
-                hint="An administrator makes the first user on the server's own machine.",
+                hint="The first user is made on the server's machine: ci admin user create NAME.",
             )
         unknown = UserNotFound(f"there is no user {name!r} whose keys you may manage")
         try:
@@ -82,26 +82,17 @@ class ApiKeys:
 
         """
         owner = await self.owner(actor, asked.user)
-        if len(await self.of(owner, ended=False)) >= MOST_KEYS:
-            raise InvalidRequest(
-                f"{owner.name} has {MOST_KEYS} API keys already", hint="Revoke one first."
-            )
         organisation = await self._organisation(owner, asked.organisation)
-        scopes = frozenset(asked.scopes)
-        require_reach(actor, owner, scopes, organisation)
-        now = self.clock.now().wall
-        expires = self._end(now, asked.expires_in, await self._end_of(actor))
-        key = ApiKey(
-            id=_new_id(),
-            user_id=owner.id,
-            name=asked.name,
-            hint="",
-            created_at=now,
-            scopes=scopes,
-            organisation=organisation,
-            expires_at=expires,
-        )
-        return await self._add(key)
+        require_reach(actor, owner, asked.scopes, organisation)
+        return await self._make(owner, organisation, asked, await self._end_of(actor))
+
+    async def make_on_the_machine(self, owner: User, asked: KeyRequest) -> tuple[ApiKey, str]:
+        """Make a key for who may write the server's files, and so is above its accounts.
+
+        Raises ``OrganisationNotFound``, ``InvalidRequest``.
+        """
+        organisation = await self._organisation(owner, asked.organisation)
+        return await self._make(owner, organisation, asked, None)
 
     async def rotate(self, actor: Actor, key_id: str, asked: KeyRotation) -> tuple[ApiKey, str]:
         """Make a key in place of another, which ends soon; return it, and the key itself.
@@ -146,6 +137,26 @@ class ApiKeys:
         """End a key for good, at once; return it. One that was revoked stays as it is."""
         now = self.clock.now().wall
         return await self.accounts.change_key(key_id, lambda it: replace(it, revoked_at=now))
+
+    async def _make(
+        self, owner: User, organisation: str | None, asked: KeyRequest, latest: datetime | None
+    ) -> tuple[ApiKey, str]:
+        if len(await self.of(owner, ended=False)) >= MOST_KEYS:
+            raise InvalidRequest(
+                f"{owner.name} has {MOST_KEYS} API keys already", hint="Revoke one first."
+            )
+        now = self.clock.now().wall
+        key = ApiKey(
+            id=_new_id(),
+            user_id=owner.id,
+            name=asked.name,
+            hint="",
+            created_at=now,
+            scopes=frozenset(asked.scopes),
+            organisation=organisation,
+            expires_at=self._end(now, asked.expires_in, latest),
+        )
+        return await self._add(key)
 
     async def _add(self, key: ApiKey) -> tuple[ApiKey, str]:
         secret = new_key()

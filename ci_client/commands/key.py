@@ -62,11 +62,11 @@ def create(
 
     asked = {name: value for name, value in chosen.items() if value is not None}
     asked |= {"scopes": list(scopes)} if scopes else {}
-    asked |= _life(expires)
+    asked |= life_of(expires)
     with invocation.connect() as server:
         made = KeyCalls(server).make(asked)
-    _show_secret(invocation, made, as_json=as_json)
-    _tell_made(invocation, made)
+    show_secret(invocation, made, as_json=as_json)
+    tell_made(invocation, made)
     return Exit.PASSED
 
 
@@ -132,15 +132,15 @@ def rotate(
     if save and key_id is not None:
         raise click.UsageError("--save replaces the key that is used here: leave KEY out.")
     kept = _kept(invocation) if save else None
-    asked = {"overlap": _seconds(overlap, "--overlap"), **_life(expires)}
+    asked = {"overlap": _seconds(overlap, "--overlap"), **life_of(expires)}
     with invocation.connect() as server:
         calls = KeyCalls(server)
         made = calls.rotate(key_id or _current(calls), asked)
     if kept is None:
-        _show_secret(invocation, made, as_json=as_json)
+        show_secret(invocation, made, as_json=as_json)
     else:
         _save(invocation, kept, made, as_json=as_json)
-    _tell_made(invocation, made)
+    tell_made(invocation, made)
     return Exit.PASSED
 
 
@@ -167,7 +167,7 @@ def _save(
     try:
         place = kept.keep_again(invocation.server.value or "", made["key"])
     except CIError:  # nobody will ever see it again
-        _show_secret(invocation, made, as_json=as_json)
+        show_secret(invocation, made, as_json=as_json)
         raise
     if as_json:
         shown = {name: value for name, value in made.items() if name != "key"}
@@ -186,7 +186,8 @@ def _current(calls: "KeyCalls") -> str:
     return found
 
 
-def _life(expires: str | None) -> dict[str, float]:
+def life_of(expires: str | None) -> dict[str, float]:
+    """Return what is asked for by ``--expires``. Raises ``BadParameter``."""
     return {} if expires is None else {"expires_in": _seconds(expires, "--expires")}
 
 
@@ -199,12 +200,14 @@ def _seconds(text: str, option: str) -> float:
         raise click.BadParameter(str(error), param_hint=option) from error
 
 
-def _show_secret(invocation: Invocation, made: Mapping[str, Any], *, as_json: bool) -> None:
+def show_secret(invocation: Invocation, made: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a new key."""
     shown = json.dumps(made) if as_json else str(made["key"])
     invocation.terminal.data(f"{shown}\n")
 
 
-def _tell_made(invocation: Invocation, made: Mapping[str, Any]) -> None:
+def tell_made(invocation: Invocation, made: Mapping[str, Any]) -> None:
+    """Say what a new key is good for."""
     from ci_client.key_tables import ends
 
     scopes, where = ", ".join(made["scopes"]), made.get("organisation") or "all organisations"

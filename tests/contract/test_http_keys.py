@@ -371,6 +371,8 @@ def test_a_server_without_accounts_has_no_keys(tmp_path):
     with running_server(tmp_path) as server:
         seen = whoami(server, {})
         assert (seen["accounts"], seen["user"], seen["credential"]) == (False, None, "none")
-        assert "no accounts" in problem(post(server, API, {}, name="x"), 400, "invalid_request")
+        assert "no accounts" in problem(post(server, API, {}, name="x"), 403, "permission_denied")
+        assert listed(server, {}) == []
+        problem(server.get(f"{API}?user=ada"), 403, "permission_denied")
         problem(server.get(f"{API}/key_none"), 404, "key_not_found")
         problem(server.delete(f"{API}/current"), 404, "key_not_found")
