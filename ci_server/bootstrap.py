@@ -103,6 +103,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             settings=settings,
             repository=repository,
             accounts=repository.accounts,
+            audit=repository.audit,
             signals=signals,
             shutdown=Shutdown(),
             submissions=submissions,

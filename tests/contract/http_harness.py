@@ -137,6 +137,7 @@ class RunningServer:
             settings=settings,
             repository=repository,
             accounts=repository.accounts,
+            audit=repository.audit,
             signals=signals,
             shutdown=Shutdown(),
             submissions=submissions,
