@@ -11,6 +11,7 @@ from ci_common.executor import Executor, StandbyCounts
 from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
 from ci_common.signals import Signals
+from ci_server.authentication import Authentication
 from ci_server.control import JobControl
 from ci_server.live import LiveUpdates
 from ci_server.queue import QueueWatch
@@ -56,6 +57,7 @@ class Parts:
     repository: JobRepository
     accounts: AccountStore
     audit: AuditLog
+    authentication: Authentication
     signals: Signals
     shutdown: Shutdown
     submissions: Submissions
