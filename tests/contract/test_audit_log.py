@@ -101,7 +101,8 @@ async def test_what_no_database_takes_is_made_storable(log):
         "INSERT OR REPLACE INTO audit SELECT * FROM audit WHERE seq = 1",
         (
             "INSERT INTO audit SELECT seq + 7, at, action, outcome, subject, actor_id, actor,"
-            " credential, credential_id, address, request_id, organisation, detail, sha256 FROM audit"
+            " credential, credential_id, address, request_id, organisation, detail, sha256"
+            " FROM audit"
         ),
     ],
 )
