@@ -51,7 +51,31 @@ async def audit(
     who = actor or actor_of(connection)
     if who.unlimited and action in JOB_ACTIONS:
         return
-    entry = AuditEntry(
+    entry = entry_of(
+        connection,
+        action,
+        subject,
+        organisation=organisation,
+        detail=detail,
+        outcome=outcome,
+        actor=who,
+    )
+    await write_down(parts_of(connection.app.state).audit, entry)
+
+
+def entry_of(
+    connection: AnyConnection,
+    action: AuditedAction,
+    subject: str,
+    *,
+    organisation: str | None = None,
+    detail: str | None = None,
+    outcome: Outcome = Outcome.OK,
+    actor: Actor | None = None,
+) -> AuditEntry:
+    """Return the entry of what a request has done, or was refused, at this moment."""
+    who = actor or actor_of(connection)
+    return AuditEntry(
         at=SystemClock().now().wall,
         action=action,
         subject=subject,
@@ -65,7 +89,6 @@ async def audit(
         organisation=organisation or "",
         detail=detail or "",
     )
-    await write_down(parts_of(connection.app.state).audit, entry)
 
 
 async def write_down(log: AuditLog, entry: AuditEntry) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from ci_common import __version__
 from ci_common.api import CacheEntry, JobAccepted, JobView, Problem, RetryRequest
+from ci_common.api.audit import AuditEntryView
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
 from ci_server.example_queue import QUEUE
 from ci_server.example_results import COUNTS, COVERAGE, RESULTS
@@ -76,6 +77,22 @@ _EXAMPLES = (
         hint="ci list shows the jobs there are; ended ones are removed after a while",
         instance="/api/v1/jobs/3f2a",
     ),
+    AuditEntryView(
+        seq=41,
+        at="2026-11-21T09:30:12.750Z",
+        action="key.revoke",
+        outcome="ok",
+        actor="ada",
+        actor_id="usr_5d1c0a7b",
+        credential="session",
+        credential_id="ses_0b7f3a2c",
+        address="192.0.2.17",
+        request_id=_REQUEST_ID,
+        organisation="acme",
+        subject="key key_91f2c0de of bob",
+        detail="",
+        digest="5f" * 32,
+    ),
     *QUEUE,
     *RESULTS,
     *WEBHOOKS,
@@ -95,6 +112,10 @@ PARAMETERS: Mapping[str, Any] = {
     "webhook_id": WEBHOOK_ID,
     "delivery_id": DELIVERY_ID,
     "limit": 20,
+    "actor": "ada",
+    "action": "key.revoke",
+    "list_audit outcome": "refused",
+    "organisation": "acme",
     "skip": 100,
     "cursor": 41,
     "list_jobs cursor": "WyI1ZjdhMGMxZSIsMCw0MV0",

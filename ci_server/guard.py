@@ -17,6 +17,7 @@ from ci_server.access import identified, refusal
 from ci_server.authentication import AnyConnection
 from ci_server.handshakes import refuse_handshake
 from ci_server.origins import refuse_other_machines
+from ci_server.refusals import note_bad_credential
 from ci_server.request_limits import limits_of
 
 ACTION_KEY = "action"
@@ -61,6 +62,7 @@ async def admit(connection: AnyConnection, action: Action) -> None:
     try:
         actor = await identified(connection)
     except NotSignedIn:
+        note_bad_credential(connection.scope)
         limits_of(connection.scope).take_failure(connection.scope)
         raise
     if actor.unlimited:

@@ -6,6 +6,7 @@ from litestar import Router
 from litestar.types import ControllerRouterHandler
 
 from ci_server.routes.artifacts import get_artifact, get_artifacts_archive, list_artifacts
+from ci_server.routes.audit import list_audit
 from ci_server.routes.cache import list_cache, prune_cache
 from ci_server.routes.events import list_events, listen, stream_events
 from ci_server.routes.health import get_health, get_readiness, get_version
@@ -59,6 +60,7 @@ MANAGEMENT: Sequence[ControllerRouterHandler] = (
     list_events,
     listen,
     *WEBHOOK_HANDLERS,
+    list_audit,
 )
 """Newer than the first version's routes, which clients without a prefix know."""
 

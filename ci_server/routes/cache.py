@@ -9,10 +9,13 @@ from litestar.params import QueryParameter
 
 from ci_common.access import Action
 from ci_common.api import CacheEntry
+from ci_common.audit import AuditedAction
 from ci_common.clock import SystemClock
 from ci_common.errors import InvalidRequest
 from ci_common.quantities import DURATION_PATTERN, parse_seconds
+from ci_server.audit import audit
 from ci_server.cache import Cache
+from ci_server.job_query import AnyRequest
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import problems
 
@@ -44,6 +47,7 @@ async def list_cache(state: State) -> Sequence[CacheEntry]:
     responses=problems(400, 502, 503),
 )
 async def prune_cache(
+    request: AnyRequest,
     state: State,
     older_than: Annotated[
         str,
@@ -59,7 +63,10 @@ async def prune_cache(
         seconds = parse_seconds(older_than)
     except ValueError as error:
         raise InvalidRequest(f"older_than: {error}") from error
-    return await _cache(state).prune(unused_for=seconds)
+    given_up = await _cache(state).prune(unused_for=seconds)
+    found = f"{len(given_up)} given up, unused for {seconds:g} s or longer"
+    await audit(request, AuditedAction.CACHE_PRUNE, detail=found)
+    return given_up
 
 
 def _cache(state: State) -> Cache:

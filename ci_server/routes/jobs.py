@@ -11,8 +11,10 @@ from litestar.params import PathParameter
 
 from ci_common.access import Action
 from ci_common.api import JobView, job_view
+from ci_common.audit import AuditedAction
 from ci_common.jobs import JobStatus
-from ci_server.job_query import AskedList, asked_filter, asked_list
+from ci_server.audit import audit
+from ci_server.job_query import AnyRequest, AskedList, asked_filter, asked_list
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import problems
 
@@ -83,7 +85,10 @@ async def list_jobs(state: State, asked: NamedDependency[AskedList]) -> Response
     }
     | problems(400, 404, 409, 503),
 )
-async def cancel_job(state: State, reference: JobReference) -> Response[JobView]:
+async def cancel_job(
+    request: AnyRequest, state: State, reference: JobReference
+) -> Response[JobView]:
     """Cancel a job; tell whether it is stopped or the stop is only asked for."""
     job = await parts_of(state).control.cancel(reference)
+    await audit(request, AuditedAction.JOB_CANCEL, job.id, organisation=job.organisation)
     return Response(job_view(job), status_code=200 if job.status.ended else 202)

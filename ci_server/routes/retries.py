@@ -8,7 +8,9 @@ from litestar.params import Body
 
 from ci_common.access import Action
 from ci_common.api import JobView, RetryRequest, job_view
+from ci_common.audit import AuditedAction
 from ci_common.job_options import read_options
+from ci_server.audit import audit
 from ci_server.parts import parts_of
 from ci_server.routes.jobs import JobReference
 from ci_server.routes.openapi import RetryOperation, problems
@@ -43,6 +45,13 @@ async def retry_job(
         read_options(asked.options),
         failed_only=asked.failed_only,
         key=idempotency_key(request),
+    )
+    await audit(
+        request,
+        AuditedAction.JOB_RETRY,
+        job.id,
+        organisation=job.organisation,
+        detail=f"of {job.retry_of}",
     )
     location = f"{request.url.path.partition('/jobs/')[0]}/jobs/{job.id}"
     position = await parts.repository.queue_position(job.id)

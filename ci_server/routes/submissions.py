@@ -7,8 +7,10 @@ from litestar.datastructures import State
 
 from ci_common.access import Action
 from ci_common.api import JobAccepted
+from ci_common.audit import AuditedAction
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent
 from ci_common.jobs import Job
+from ci_server.audit import audit
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import SubmitOperation, event_stream, problems
 from ci_server.routes.streams import watch
@@ -79,7 +81,9 @@ async def submit_async(request: Request[Any, Any, Any], state: State) -> Respons
 async def _accept(request: Request[Any, Any, Any], state: State) -> Job:
     parts = parts_of(state)
     parts.shutdown.refuse_if_begun()
-    return await parts.submissions.accept(request)
+    job = await parts.submissions.accept(request)
+    await audit(request, AuditedAction.JOB_SUBMIT, job.id, organisation=job.organisation)
+    return job
 
 
 def _location(request: Request[Any, Any, Any], job: Job) -> dict[str, str]:

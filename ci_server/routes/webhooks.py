@@ -21,12 +21,14 @@ from ci_common.api.webhooks import (
     webhook_view,
     webhook_with_secret,
 )
+from ci_common.audit import AuditedAction
 from ci_common.errors import InvalidRequest
 from ci_common.webhooks import Delivery, DeliveryState
+from ci_server.audit import audit
 from ci_server.job_query import AnyRequest
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import problems
-from ci_server.webhooks import Webhooks
+from ci_server.webhooks import Webhooks, what_changes
 
 _DEFAULT_LIMIT = 50
 _LARGEST_LIMIT = 500
@@ -63,7 +65,9 @@ async def add_webhook(
     request: AnyRequest, state: State, data: JSONBody[WebhookRequest]
 ) -> WebhookWithSecret:
     """Keep a webhook."""
-    return webhook_with_secret(await _webhooks(state).add(await _strictly(request, data)))
+    webhook = await _webhooks(state).add(await _strictly(request, data))
+    await audit(request, AuditedAction.WEBHOOK_ADD, webhook.id)
+    return webhook_with_secret(webhook)
 
 
 @get(
@@ -107,7 +111,9 @@ async def change_webhook(
 ) -> WebhookView:
     """Change a webhook."""
     change = await _strictly(request, data)
-    return webhook_view(await _webhooks(state).change(webhook_id, change))
+    webhook = await _webhooks(state).change(webhook_id, change)
+    await audit(request, AuditedAction.WEBHOOK_CHANGE, webhook.id, detail=what_changes(change))
+    return webhook_view(webhook)
 
 
 @delete(
@@ -118,9 +124,10 @@ async def change_webhook(
     responses=problems(400, 404, 503),
     **_SHOWN,
 )
-async def remove_webhook(state: State, webhook_id: WebhookId) -> None:
+async def remove_webhook(request: AnyRequest, state: State, webhook_id: WebhookId) -> None:
     """Remove a webhook."""
     await _webhooks(state).store.remove(webhook_id)
+    await audit(request, AuditedAction.WEBHOOK_REMOVE, webhook_id)
 
 
 @post(
@@ -134,9 +141,11 @@ async def remove_webhook(state: State, webhook_id: WebhookId) -> None:
     responses=problems(400, 404, 409, 503),
     **_SHOWN,
 )
-async def test_webhook(state: State, webhook_id: WebhookId) -> DeliveryView:
+async def test_webhook(request: AnyRequest, state: State, webhook_id: WebhookId) -> DeliveryView:
     """Have a ping sent."""
-    return delivery_view(await _webhooks(state).test(webhook_id))
+    delivery = await _webhooks(state).test(webhook_id)
+    await audit(request, AuditedAction.WEBHOOK_TEST, webhook_id)
+    return delivery_view(delivery)
 
 
 @post(
@@ -158,7 +167,9 @@ async def rotate_webhook(
 ) -> WebhookWithSecret:
     """Replace a secret."""
     asked = WebhookRotation() if data is None else await _strictly(request, data)
-    return webhook_with_secret(await _webhooks(state).rotate(webhook_id, asked))
+    webhook = await _webhooks(state).rotate(webhook_id, asked)
+    await audit(request, AuditedAction.WEBHOOK_ROTATE, webhook.id)
+    return webhook_with_secret(webhook)
 
 
 @get(
@@ -233,9 +244,11 @@ async def get_delivery(state: State, delivery_id: DeliveryId) -> DeliveryView:
     responses=problems(400, 404, 409, 503),
     **_SHOWN,
 )
-async def redeliver(state: State, delivery_id: DeliveryId) -> DeliveryView:
+async def redeliver(request: AnyRequest, state: State, delivery_id: DeliveryId) -> DeliveryView:
     """Have a delivery tried again."""
-    return delivery_view(await _webhooks(state).redeliver(delivery_id))
+    delivery = await _webhooks(state).redeliver(delivery_id)
+    await audit(request, AuditedAction.WEBHOOK_REDELIVER, delivery.webhook_id, detail=delivery.id)
+    return delivery_view(delivery)
 
 
 WEBHOOK_HANDLERS = (

@@ -212,6 +212,9 @@ class RunningServer:
     def get(self, path: str, **options) -> httpx2.Response:
         return httpx2.get(self.url + path, timeout=30, **options)
 
+    def request(self, method: str, path: str, **options) -> httpx2.Response:
+        return httpx2.request(method, self.url + path, timeout=30, **options)
+
     def delete(self, path: str, **options) -> httpx2.Response:
         return httpx2.delete(self.url + path, timeout=30, **options)
 
