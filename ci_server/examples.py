@@ -116,7 +116,6 @@ PARAMETERS: Mapping[str, Any] = {
     "actor": "ada",
     "action": "key.revoke",
     "list_audit outcome": "refused",
-    "organisation": "acme",
     "skip": 100,
     "cursor": 41,
     "list_jobs cursor": "WyI1ZjdhMGMxZSIsMCw0MV0",

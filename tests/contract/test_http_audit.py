@@ -11,8 +11,8 @@ from tests.contract.http_harness import passing, running_server
 from tests.contract.people import People, key_id, now
 from tests.waiting import eventually
 
-SECRET = "whsec_" + "c3RhbmRieS1jaS1leGFtcGxl"
-HOOK = {"url": "https://192.0.2.1/hook?token=swordfish", "secret": SECRET}
+SECRET = "whsec_" + "c3RhbmRieS1jaS1leGFtcGxlLW9mLWEtc2VjcmV0"
+HOOK = {"url": "https://hooks.example/hook?token=swordfish", "secret": SECRET}
 
 
 @pytest.fixture(scope="module")
