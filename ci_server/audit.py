@@ -41,8 +41,8 @@ async def audit(
 ) -> None:
     """Write down what a request has done; to be called when that is on disk.
 
-    ``subject`` names what it was done to, as people know it: ``user alice``,
-    ``key 3f2a… of alice``, a job's id. Neither it nor ``detail`` may hold anything
+    ``subject`` names what it was done to, as people know it: ``alice``,
+    ``key_3f2a of alice``, a job's id. Neither it nor ``detail`` may hold anything
     secret. ``organisation``: the id of the one it concerns, None for the server.
     ``actor``: who did it, where that is not who the request's credential names, as
     at a sign-in. An entry that cannot be written goes to the server's log instead:

@@ -16,6 +16,7 @@ from ci_common.clock import SystemClock
 from ci_server.access import within_asked
 from ci_server.audit_query import LONGEST_NAME, asked_entries
 from ci_server.job_query import TIME, AnyRequest, Limit, refuse_unknown
+from ci_server.organisation_filter import OrganisationName
 from ci_server.organisations import organisation_names
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import problems
@@ -56,10 +57,7 @@ async def list_audit(  # noqa: PLR0913, PLR0917 -- one for each query parameter
     outcome: Annotated[
         Outcome | None, QueryParameter(description="What was done, or what was refused.")
     ] = None,
-    organisation: Annotated[
-        str | None,
-        QueryParameter(max_length=LONGEST_NAME, description="What concerns this one, by its name."),
-    ] = None,
+    organisation: OrganisationName = None,
     limit: Limit = _DEFAULT_LIMIT,
     cursor: Annotated[
         int | None,

@@ -13,9 +13,11 @@ from ci_common.audit import AuditedAction
 from ci_common.clock import SystemClock
 from ci_common.errors import InvalidRequest
 from ci_common.quantities import DURATION_PATTERN, parse_seconds
+from ci_server.access import within_asked
 from ci_server.audit import audit
 from ci_server.cache import Cache
 from ci_server.job_query import AnyRequest
+from ci_server.organisation_filter import OrganisationName
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import problems
 
@@ -25,14 +27,16 @@ from ci_server.routes.openapi import problems
     operation_id="list_cache",
     action=Action.READ,
     summary="What is kept between jobs",
-    description="Dependencies that were installed once, and that jobs start from; the latest used "
-    "first.",
+    description="Dependencies that were installed once, and that jobs of the same organisation "
+    "start from; the latest used first.",
     tags=["cache"],
-    responses=problems(502, 503),
+    responses=problems(400, 404, 502, 503),
 )
-async def list_cache(state: State) -> Sequence[CacheEntry]:
+async def list_cache(
+    request: AnyRequest, state: State, organisation: OrganisationName = None
+) -> Sequence[CacheEntry]:
     """Answer with all that is kept."""
-    return await _cache(state).entries()
+    return await _cache(state).entries(await within_asked(request, Action.READ, organisation))
 
 
 @delete(
@@ -44,7 +48,7 @@ async def list_cache(state: State) -> Sequence[CacheEntry]:
     "job needs is removed when that has ended.",
     tags=["cache"],
     status_code=200,
-    responses=problems(400, 502, 503),
+    responses=problems(400, 404, 502, 503),
 )
 async def prune_cache(
     request: AnyRequest,
@@ -57,15 +61,18 @@ async def prune_cache(
             schema_extra={"pattern": DURATION_PATTERN},
         ),
     ] = "0",
+    organisation: OrganisationName = None,
 ) -> Sequence[CacheEntry]:
     """Give up all, or what was not used lately."""
     try:
         seconds = parse_seconds(older_than)
     except ValueError as error:
         raise InvalidRequest(f"older_than: {error}") from error
-    given_up = await _cache(state).prune(unused_for=seconds)
+    within = await within_asked(request, Action.PRUNE_CACHE, organisation)
+    given_up = await _cache(state).prune(unused_for=seconds, within=within)
     found = f"{len(given_up)} given up, unused for {seconds:g} s or longer"
-    await audit(request, AuditedAction.CACHE_PRUNE, detail=found)
+    concerned = next(iter(within)) if within is not None and len(within) == 1 else None
+    await audit(request, AuditedAction.CACHE_PRUNE, organisation=concerned, detail=found)
     return given_up
 
 

@@ -47,6 +47,7 @@ def test_what_is_done_is_written_with_who_did_it_from_where(server, keys):
     assert entry["action"] == "webhook.add"
     assert (entry["outcome"], entry["subject"]) == ("ok", added.json()["id"])
     assert (entry["actor"], entry["actor_id"]) == ("root", "usr_root")
+    assert entry["organisation"] == "acme"
     assert entry["credential"] == Credential.KEY
     assert entry["credential_id"] == key_id(keys["root"]["Authorization"])
     assert entry["address"] == "127.0.0.1"
@@ -87,6 +88,7 @@ def test_what_is_done_to_jobs_is_written(server, keys):
         ("job.retry", again, f"of {job}"),
         ("job.submit", job, ""),
     ]
+    assert {each["organisation"] for each in found} == {"acme"}
 
 
 def test_what_was_refused_is_written_once_and_then_counted(server, keys):

@@ -43,8 +43,6 @@ END;
 -- it is empty on a server without accounts.
 CREATE INDEX jobs_running_of_organisation ON jobs (organisation)
     WHERE organisation <> '' AND status = 'running';
-CREATE INDEX jobs_queued_of_organisation_count ON jobs (organisation)
-    WHERE organisation <> '' AND status = 'queued';
 CREATE INDEX jobs_kept_of_organisation ON jobs (organisation, zip_size)
     WHERE organisation <> '' AND stashed = 1;
 
