@@ -12,6 +12,7 @@ import msgspec
 from ci_common import __version__
 from ci_common.api import CacheEntry, JobAccepted, JobView, Problem, RetryRequest
 from ci_common.api.audit import AuditEntryView
+from ci_common.api.usage import Amount, UsageView
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
 from ci_server.example_accounts import ACCOUNTS, ORGANISATION_NAME, USER_NAME
 from ci_server.example_queue import QUEUE
@@ -95,6 +96,14 @@ _EXAMPLES = (
         detail="",
         digest="5f" * 32,
     ),
+    UsageView(
+        organisation="acme",
+        running=Amount(used=3, limit=4),
+        queued=Amount(used=12, limit=None),
+        project_bytes=Amount(used=48_234_496, limit=1_073_741_824),
+        artifact_bytes=Amount(used=0, limit=None),
+    ),
+    Amount(used=3, limit=4),
     *QUEUE,
     *RESULTS,
     *WEBHOOKS,

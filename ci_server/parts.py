@@ -10,6 +10,7 @@ from ci_common.audit import AuditLog
 from ci_common.executor import Executor, StandbyCounts
 from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
+from ci_common.quotas import QuotaStore
 from ci_common.signals import Signals
 from ci_server.authentication import Authentication
 from ci_server.control import JobControl
@@ -57,6 +58,7 @@ class Parts:
     repository: JobRepository
     accounts: AccountStore
     audit: AuditLog
+    quotas: QuotaStore
     authentication: Authentication
     signals: Signals
     shutdown: Shutdown

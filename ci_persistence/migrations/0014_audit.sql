@@ -70,3 +70,13 @@ CREATE TRIGGER artifact_sums_shrink AFTER DELETE ON artifacts
 BEGIN
     UPDATE artifact_sums SET bytes = bytes - OLD.size WHERE job = OLD.job;
 END;
+
+-- What was nobody's is given to an organisation.
+CREATE TRIGGER artifact_sums_move AFTER UPDATE OF organisation ON jobs
+WHEN NEW.organisation <> OLD.organisation
+BEGIN
+    DELETE FROM artifact_sums WHERE job = NEW.seq;
+    INSERT INTO artifact_sums (organisation, job, bytes)
+        SELECT NEW.organisation, NEW.seq, sum(size) FROM artifacts WHERE job = NEW.seq
+        GROUP BY job HAVING NEW.organisation <> '';
+END;

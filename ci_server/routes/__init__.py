@@ -25,6 +25,7 @@ from ci_server.routes.results import (
 from ci_server.routes.retries import retry_job
 from ci_server.routes.streams import stream_job
 from ci_server.routes.submissions import submit, submit_async, submit_stream
+from ci_server.routes.usage import get_usage
 from ci_server.routes.users import USER_HANDLERS
 from ci_server.routes.webhooks import WEBHOOK_HANDLERS
 
@@ -63,6 +64,7 @@ MANAGEMENT: Sequence[ControllerRouterHandler] = (
     listen,
     *WEBHOOK_HANDLERS,
     list_audit,
+    get_usage,
     *USER_HANDLERS,
     *ORGANISATION_HANDLERS,
 )

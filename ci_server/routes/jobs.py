@@ -48,7 +48,8 @@ async def get_job(request: AnyRequest, state: State, reference: JobReference) ->
     queued = job.status is JobStatus.QUEUED
     position = await parts.repository.queue_position(job.id) if queued else None
     start = await parts.queue.expected_start(job) if queued else None
-    return await shown_job(parts, job, position, parts.outage.waiting, start)
+    waiting = await parts.queue.waiting(job) if queued else parts.outage.waiting
+    return await shown_job(parts, job, position, waiting, start)
 
 
 @get(

@@ -138,6 +138,7 @@ class RunningServer:
             repository=repository,
             accounts=repository.accounts,
             audit=repository.audit,
+            quotas=repository.quotas,
             authentication=bootstrap.build_authentication(settings, repository.accounts),
             signals=signals,
             shutdown=Shutdown(),
