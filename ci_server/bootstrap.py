@@ -43,6 +43,7 @@ from ci_persistence.inspection import inspect
 from ci_persistence.jobs import SQLiteJobRepository
 from ci_persistence.schema import load_migrations
 from ci_persistence.space import DiskSpace, Reserve
+from ci_server.api_keys import ApiKeys
 from ci_server.authentication import Authentication, KeyCredentials
 from ci_server.control import JobControl
 from ci_server.exposure import refuse_exposed
@@ -112,6 +113,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             audit=repository.audit,
             quotas=repository.quotas,
             authentication=authentication,
+            api_keys=build_api_keys(settings, repository.accounts),
             signals=signals,
             shutdown=Shutdown(),
             submissions=submissions,
@@ -187,6 +189,11 @@ def build_authentication(settings: Settings, accounts: AccountStore) -> Authenti
     """Return what finds out who asks."""
     credentials = (KeyCredentials(accounts, SystemClock()),)
     return Authentication(accounts, credentials, always=settings.accounts == "on")
+
+
+def build_api_keys(settings: Settings, accounts: AccountStore) -> ApiKeys:
+    """Return what makes and ends API keys."""
+    return ApiKeys(accounts, SystemClock(), max_age=settings.max_key_age)
 
 
 def build_docker(settings: Settings) -> ContainerManager:

@@ -15,6 +15,7 @@ from ci_common.api.audit import AuditEntryView
 from ci_common.api.usage import Amount, UsageView
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
 from ci_server.example_accounts import ACCOUNTS, ORGANISATION_NAME, USER_NAME
+from ci_server.example_api_keys import API_KEYS, KEY_ID
 from ci_server.example_queue import QUEUE
 from ci_server.example_results import COUNTS, COVERAGE, RESULTS
 from ci_server.example_webhooks import DELIVERY_ID, WEBHOOK_ID, WEBHOOKS
@@ -107,6 +108,7 @@ _EXAMPLES = (
     *QUEUE,
     *RESULTS,
     *WEBHOOKS,
+    *API_KEYS,
     *ACCOUNTS,
 )
 
@@ -123,6 +125,9 @@ PARAMETERS: Mapping[str, Any] = {
     "path": "report/index.html",
     "webhook_id": WEBHOOK_ID,
     "delivery_id": DELIVERY_ID,
+    "key_id": KEY_ID,
+    "user": "ada",
+    "ended": True,
     "user_name": USER_NAME,
     "organisation": ORGANISATION_NAME,
     "limit": 20,

@@ -12,6 +12,7 @@ from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
 from ci_common.quotas import QuotaStore
 from ci_common.signals import Signals
+from ci_server.api_keys import ApiKeys
 from ci_server.authentication import Authentication
 from ci_server.control import JobControl
 from ci_server.live import LiveUpdates
@@ -60,6 +61,7 @@ class Parts:
     audit: AuditLog
     quotas: QuotaStore
     authentication: Authentication
+    api_keys: ApiKeys
     signals: Signals
     shutdown: Shutdown
     submissions: Submissions

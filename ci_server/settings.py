@@ -80,6 +80,9 @@ class Settings(BaseModel):
     org_max_artifact_bytes: Room = 0
     """Bytes of an organisation's kept artifacts, where it has no quota of its own; 0: no limit."""
 
+    max_key_age: PauseSeconds = 0.0
+    """Seconds that API keys made from now on may be good for at the most; 0 for no bound."""
+
     executor: Literal["auto", "docker", "local"] = "auto"
     """Where jobs run: in Docker, as local processes, or Docker if its engine answers (auto)."""
 

@@ -22,8 +22,12 @@ COMMANDS = {
     "serve": "Start a server.",
     "cache": "Show what the server keeps between jobs, or have it give that up.",
     "webhooks": "Have other systems told of jobs, and see what became of it.",
+    "login": "Keep an API key for a server.",
+    "logout": "Forget the API key of a server.",
+    "whoami": "Show who you are for the server.",
+    "key": "Make, list, replace and end API keys.",
     "doctor": "Check what is needed, and say how to mend what is not right.",
-    "admin": "Back up, restore and check a server's data.",
+    "admin": "Look after a server: backups, checks, users and organisations.",
     "config": "Show the settings in force.",
 }
 """Each command and its help in one line, which stands here so that ``--help`` imports none."""

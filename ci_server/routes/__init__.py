@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
+from ci_server.routes.api_keys import KEY_HANDLERS
 from ci_server.routes.artifacts import get_artifact, get_artifacts_archive, list_artifacts
 from ci_server.routes.audit import list_audit
 from ci_server.routes.cache import list_cache, prune_cache
@@ -28,6 +29,7 @@ from ci_server.routes.submissions import submit, submit_async, submit_stream
 from ci_server.routes.usage import get_usage
 from ci_server.routes.users import USER_HANDLERS
 from ci_server.routes.webhooks import WEBHOOK_HANDLERS
+from ci_server.routes.whoami import whoami
 
 API_PREFIX = "/api/v1"
 
@@ -65,6 +67,8 @@ MANAGEMENT: Sequence[ControllerRouterHandler] = (
     *WEBHOOK_HANDLERS,
     list_audit,
     get_usage,
+    whoami,
+    *KEY_HANDLERS,
     *USER_HANDLERS,
     *ORGANISATION_HANDLERS,
 )

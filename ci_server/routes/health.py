@@ -16,6 +16,7 @@ from ci_server.access import identified
 from ci_server.build import built_from
 from ci_server.job_query import AnyRequest
 from ci_server.parts import Parts, parts_of
+from ci_server.routes.openapi import NO_SECURITY
 
 API_VERSION = "v1"
 
@@ -66,6 +67,7 @@ class Version(msgspec.Struct, frozen=True):
     "/health",
     operation_id="get_health",
     action=Action.BE_THERE,
+    security=NO_SECURITY,
     summary="Is the process alive?",
     tags=["server"],
 )
@@ -78,6 +80,7 @@ async def get_health() -> Health:
     "/ready",
     operation_id="get_readiness",
     action=Action.BE_THERE,
+    security=NO_SECURITY,
     summary="Can jobs be taken and run?",
     description="503 while the database or the container engine does not answer, or the disk is "
     "nearly full, or the server shuts down. While only the engine is away submissions are still "
@@ -117,6 +120,7 @@ async def get_readiness(request: AnyRequest, state: State) -> Response[Readiness
     "/version",
     operation_id="get_version",
     action=Action.BE_THERE,
+    security=NO_SECURITY,
     summary="Which version is this?",
     tags=["server"],
 )

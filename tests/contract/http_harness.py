@@ -140,6 +140,7 @@ class RunningServer:
             audit=repository.audit,
             quotas=repository.quotas,
             authentication=bootstrap.build_authentication(settings, repository.accounts),
+            api_keys=bootstrap.build_api_keys(settings, repository.accounts),
             signals=signals,
             shutdown=Shutdown(),
             submissions=submissions,
