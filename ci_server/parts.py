@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Protocol
 from litestar.datastructures import State
 
 from ci_common.accounts import AccountStore
+from ci_common.audit import AuditLog
 from ci_common.executor import Executor, StandbyCounts
 from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
+from ci_common.quotas import QuotaStore
 from ci_common.signals import Signals
 from ci_server.api_keys import ApiKeys
 from ci_server.authentication import Authentication
@@ -56,6 +58,8 @@ class Parts:
     settings: Settings
     repository: JobRepository
     accounts: AccountStore
+    audit: AuditLog
+    quotas: QuotaStore
     authentication: Authentication
     api_keys: ApiKeys
     signals: Signals

@@ -137,6 +137,8 @@ class RunningServer:
             settings=settings,
             repository=repository,
             accounts=repository.accounts,
+            audit=repository.audit,
+            quotas=repository.quotas,
             authentication=bootstrap.build_authentication(settings, repository.accounts),
             api_keys=bootstrap.build_api_keys(settings, repository.accounts),
             signals=signals,
@@ -211,6 +213,9 @@ class RunningServer:
 
     def get(self, path: str, **options) -> httpx2.Response:
         return httpx2.get(self.url + path, timeout=30, **options)
+
+    def request(self, method: str, path: str, **options) -> httpx2.Response:
+        return httpx2.request(method, self.url + path, timeout=30, **options)
 
     def delete(self, path: str, **options) -> httpx2.Response:
         return httpx2.delete(self.url + path, timeout=30, **options)
