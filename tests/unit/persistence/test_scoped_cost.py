@@ -110,9 +110,9 @@ async def test_a_page_goes_as_far_as_the_shortest_of_its_walks(repository, sort)
     """One organisation's window is over long before the other's: nothing is left out for it."""
     for number in range(12):
         for organisation, project in (("ours", "wanted"), ("also ours", "other")):
-            if number % 4 == 0 and organisation == "also ours":
-                project = "wanted"
-            await repository.add(new_job(organisation=organisation, project=project))
+            is_wanted = number % 4 == 0 and organisation == "also ours"
+            name = "wanted" if is_wanted else project
+            await repository.add(new_job(organisation=organisation, project=name))
     asked = JobFilter(within=BOTH, texts=frozenset({"wanted"}))
     query, found = JobQuery(filter=asked, sort=sort, limit=2), []
     while True:
