@@ -16,6 +16,7 @@ from ci_common.clock import Moment
 from ci_common.errors import AmbiguousJob, JobNotFound
 from ci_common.job_events import EventStore
 from ci_common.job_query import JobPage, JobQuery
+from ci_common.job_secrets import SecretStore
 from ci_common.job_totals import JobTotals
 from ci_common.jobs import LONGEST_HOLD, EndReason, Job, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
@@ -40,10 +41,12 @@ from ci_persistence.job_rows import (
     moment_columns,
     to_microseconds,
 )
+from ci_persistence.job_secrets import SQLiteSecretStore
 from ci_persistence.job_totals import read_totals
 from ci_persistence.job_writes import JobWrites, as_json, required, storable
 from ci_persistence.logs import DEFAULT_MAX_LOG_BYTES, FileLogStore
 from ci_persistence.results import SQLiteResultStore
+from ci_persistence.secret_keys import SecretKeys
 from ci_persistence.snapshots import SQLiteSnapshotStore
 from ci_persistence.space import DiskSpace
 from ci_persistence.stash import DEFAULT_MAX_UPLOAD_BYTES, FileStash
@@ -65,7 +68,8 @@ class SQLiteJobRepository:
     ``busy_timeout`` is in seconds. Without ``space`` there is no mark that
     free room must not fall below. ``queue_rules`` say in which order jobs start.
     ``keep_projects``: whether a project outlives the end of its job, until it is
-    released. Nothing is opened before ``initialize``.
+    released. ``secrets_key_file``: the key of the secrets, by default under ``data_dir``.
+    Nothing is opened before ``initialize``.
     """
 
     data_dir: Path
@@ -78,6 +82,7 @@ class SQLiteJobRepository:
     webhooks: WebhookStore
     artifacts: ArtifactStore
     results: ResultStore
+    secrets: SecretStore
     space: Space
 
     def __init__(  # noqa: PLR0913 -- what is kept where, and how much of it
@@ -91,6 +96,7 @@ class SQLiteJobRepository:
         space: Space | None = None,
         queue_rules: QueueRules | None = None,
         keep_projects: bool = True,
+        secrets_key_file: str | os.PathLike[str] | None = None,
     ) -> None:
         file = Path(path).absolute()
         self.data_dir = Path(data_dir).absolute() if data_dir is not None else file.parent
@@ -107,6 +113,10 @@ class SQLiteJobRepository:
         self.webhooks = SQLiteWebhookStore(self._database)
         self.artifacts = FileArtifactStore(data.artifacts, data.uploads)
         self.results = SQLiteResultStore(self._database)
+        keys = SecretKeys(
+            Path(secrets_key_file).absolute() if secrets_key_file else data.secrets_key
+        )
+        self.secrets = SQLiteSecretStore(self._database, keys)
 
     async def initialize(self) -> None:
         """Open the database and bring its schema up to date. Idempotent.

@@ -153,6 +153,7 @@ def build_repository(settings: Settings) -> SQLiteJobRepository:
         space=build_space(settings),
         queue_rules=QueueRules(ageing=settings.priority_ageing, share=settings.fair_share),
         keep_projects=settings.keep_projects_for > 0,
+        secrets_key_file=settings.secrets_key_file,
     )
 
 

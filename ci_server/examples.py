@@ -14,6 +14,7 @@ from ci_common.api import CacheEntry, JobAccepted, JobView, Problem, RetryReques
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
 from ci_server.example_queue import QUEUE
 from ci_server.example_results import COUNTS, COVERAGE, RESULTS
+from ci_server.example_secrets import SECRET_NAME, SECRETS
 from ci_server.example_webhooks import DELIVERY_ID, WEBHOOK_ID, WEBHOOKS
 from ci_server.routes.health import Health, Readiness, Version
 
@@ -78,6 +79,7 @@ _EXAMPLES = (
     ),
     *QUEUE,
     *RESULTS,
+    *SECRETS,
     *WEBHOOKS,
 )
 
@@ -94,6 +96,7 @@ PARAMETERS: Mapping[str, Any] = {
     "path": "report/index.html",
     "webhook_id": WEBHOOK_ID,
     "delivery_id": DELIVERY_ID,
+    "name": SECRET_NAME,
     "limit": 20,
     "skip": 100,
     "cursor": 41,

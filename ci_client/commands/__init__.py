@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "Run a project without a server: one job, and all is gone.",
     "serve": "Start a server.",
     "cache": "Show what the server keeps between jobs, or have it give that up.",
+    "secret": "Keep secrets for jobs, which they are given by name.",
     "webhooks": "Have other systems told of jobs, and see what became of it.",
     "doctor": "Check what is needed, and say how to mend what is not right.",
     "admin": "Back up, restore and check a server's data.",

@@ -11,6 +11,7 @@ from ci_client.lines import (
     JOB_OPTIONS,
     JSON,
     PASSTHROUGH,
+    SECRET,
     SELECTION,
     Flag,
     Line,
@@ -85,6 +86,7 @@ command = Line(
     *SELECTION,
     PASSTHROUGH,
     ARTIFACT,
+    SECRET,
     *JOB_OPTIONS,
     takes_command=True,
 )

@@ -14,6 +14,7 @@ from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
 from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
 from ci_common.job_query import JobPage, JobQuery
+from ci_common.job_secrets import SecretStore
 from ci_common.job_totals import Distribution, JobTotals
 from ci_common.jobs import (
     Change,
@@ -43,6 +44,7 @@ from tests.fakes.blobs import InMemoryBlobStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.job_events import InMemoryEventStore
 from tests.fakes.job_query import durations_of, page_of
+from tests.fakes.job_secrets import InMemorySecretStore
 from tests.fakes.results import InMemoryResultStore
 from tests.fakes.snapshots import InMemorySnapshotStore
 from tests.fakes.webhooks import InMemoryWebhookStore
@@ -76,6 +78,7 @@ class InMemoryJobRepository:
     webhooks: WebhookStore
     artifacts: ArtifactStore
     results: ResultStore
+    secrets: SecretStore
 
     def __init__(
         self,
@@ -99,6 +102,7 @@ class InMemoryJobRepository:
         self._jobs: dict[str, Job] = {}
         self.artifacts = FileArtifactStore(data_dir / "artifacts", data_dir / "tmp")
         self.results = InMemoryResultStore(self._jobs)
+        self.secrets = InMemorySecretStore(self._jobs)
         self._ended: dict[str, Moment] = {}
         self._packs: dict[str, frozenset[int]] = {}
         self._keys: dict[tuple[str, str | None], tuple[str, str]] = {}
