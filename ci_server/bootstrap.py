@@ -44,6 +44,7 @@ from ci_persistence.schema import load_migrations
 from ci_persistence.space import DiskSpace, Reserve
 from ci_server.authentication import Authentication, KeyCredentials
 from ci_server.control import JobControl
+from ci_server.exposure import refuse_exposed
 from ci_server.listening import listening_host
 from ci_server.live import LiveUpdates
 from ci_server.log_config import configure_logging
@@ -81,6 +82,8 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
         repository = build_repository(settings)
         stack.push_async_callback(repository.close)
         await _open(repository)
+        authentication = build_authentication(settings, repository.accounts)
+        await refuse_exposed(settings, listening_host(settings), authentication)
         settings = await _in_own_namespace(settings, repository)
         signals = DatagramSignals(repository.data_dir)
         stack.push_async_callback(signals.close)
@@ -105,7 +108,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             settings=settings,
             repository=repository,
             accounts=repository.accounts,
-            authentication=build_authentication(settings, repository.accounts),
+            authentication=authentication,
             signals=signals,
             shutdown=Shutdown(),
             submissions=submissions,

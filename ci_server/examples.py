@@ -12,6 +12,7 @@ import msgspec
 from ci_common import __version__
 from ci_common.api import CacheEntry, JobAccepted, JobView, Problem, RetryRequest
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
+from ci_server.example_accounts import ACCOUNTS, ORGANISATION_NAME, USER_NAME
 from ci_server.example_queue import QUEUE
 from ci_server.example_results import COUNTS, COVERAGE, RESULTS
 from ci_server.example_secrets import SECRET_NAME, SECRETS
@@ -44,6 +45,7 @@ _EXAMPLES = (
         reason="passed",
         exit_code=0,
         detail=None,
+        organisation="acme",
         project="demo",
         attempt=1,
         priority=0,
@@ -81,6 +83,7 @@ _EXAMPLES = (
     *RESULTS,
     *SECRETS,
     *WEBHOOKS,
+    *ACCOUNTS,
 )
 
 EXAMPLES: Mapping[str, Any] = {type(each).__name__: msgspec.to_builtins(each) for each in _EXAMPLES}
@@ -97,6 +100,8 @@ PARAMETERS: Mapping[str, Any] = {
     "webhook_id": WEBHOOK_ID,
     "delivery_id": DELIVERY_ID,
     "name": SECRET_NAME,
+    "user_name": USER_NAME,
+    "organisation": ORGANISATION_NAME,
     "limit": 20,
     "skip": 100,
     "cursor": 41,
@@ -105,6 +110,7 @@ PARAMETERS: Mapping[str, Any] = {
     "offset": 1024,
     "older_than": "7d",
     "job_id": _JOB_ID,
+    "organisation": "acme",
     "project": "demo",
     "submitter": "ada",
     "status": ["completed"],

@@ -1,6 +1,8 @@
 """Where this server can be reached from."""
 
+import os
 import signal
+import socket
 
 import uvicorn
 
@@ -17,4 +19,14 @@ def listening_host(settings: Settings) -> str:
     config = getattr(server, "config", None)
     if not isinstance(config, uvicorn.Config):
         return settings.host
+    if config.fd is not None:
+        return _host_of(config.fd)
     return "localhost" if config.uds else config.host
+
+
+def _host_of(descriptor: int) -> str:
+    # What a service manager hands over may lead anywhere, whatever the settings say.
+    with socket.socket(fileno=os.dup(descriptor)) as listening:
+        if listening.family == socket.AF_UNIX:
+            return "localhost"
+        return str(listening.getsockname()[0])
