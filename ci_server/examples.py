@@ -110,7 +110,6 @@ PARAMETERS: Mapping[str, Any] = {
     "offset": 1024,
     "older_than": "7d",
     "job_id": _JOB_ID,
-    "organisation": "acme",
     "project": "demo",
     "submitter": "ada",
     "status": ["completed"],

@@ -36,7 +36,8 @@ class Scenario:
     who submits gives up with the first crash, and comes again when all is swept.
     ``cancels``: who submits cancels the job when it has said something.
     ``forgets``: how many of the jobs there were are not kept.
-    ``secrets``: those that are kept before. ``artifacts``: how many files it must have left in the end.
+    ``secrets``: those that are kept before.
+    ``artifacts``: how many files it must have left in the end.
     ``size``: bytes of a file that does not shrink. ``snapshots``: how many
     there must be in the end.
     """

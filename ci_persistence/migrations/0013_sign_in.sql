@@ -1,2 +1,0 @@
--- The place of sign-in's own; it is not here yet.
-SELECT 1;
