@@ -13,6 +13,7 @@ from ci_persistence.check import Premises, check
 from ci_persistence.findings import Finding
 from ci_persistence.repair import repair
 from ci_persistence.restore import Restored, ended_before, restore
+from ci_persistence.secret_rotation import rotate
 from ci_persistence.space import Reserve
 from ci_server import bootstrap
 from ci_server.settings import Settings
@@ -26,8 +27,16 @@ class Repaired:
     problem: str | None
 
 
-def make_backup(settings: Settings, destination: Path, clock: Clock | None = None) -> Manifest:
+def make_backup(
+    settings: Settings,
+    destination: Path,
+    clock: Clock | None = None,
+    *,
+    with_secrets_key: bool = False,
+) -> Manifest:
     """Back up the server's data into the new folder ``destination``.
+
+    Without the key of its secrets, unless that is asked for: who has both can read them.
 
     Raises:
         ConfigurationError: the destination cannot be made.
@@ -36,7 +45,20 @@ def make_backup(settings: Settings, destination: Path, clock: Clock | None = Non
 
     """
     data = bootstrap.data_directory(settings)
-    return back_up(data, destination.absolute(), clock or SystemClock())
+    keys = bootstrap.secret_keys(settings) if with_secrets_key else None
+    return back_up(data, destination.absolute(), clock or SystemClock(), keys)
+
+
+def rotate_secrets_key(settings: Settings) -> int:
+    """Seal all secrets with a new key; return how many values that were.
+
+    Raises:
+        DatabaseUnusable: there is no database, or none of ours that we know.
+        SecretsUnreadable: one cannot be opened, or the key not be written.
+
+    """
+    data = bootstrap.data_directory(settings)
+    return rotate(data.database, bootstrap.secret_keys(settings))
 
 
 def restore_backup(settings: Settings, source: Path, clock: Clock | None = None) -> Restored:
@@ -49,7 +71,8 @@ def restore_backup(settings: Settings, source: Path, clock: Clock | None = None)
 
     """
     data = bootstrap.data_directory(settings)
-    restored = restore(source.absolute(), data, clock or SystemClock())
+    keys = bootstrap.secret_keys(settings)
+    restored = restore(source.absolute(), data, clock or SystemClock(), keys)
     bootstrap.build_space(settings).keep_reserve()
     return restored
 
@@ -94,4 +117,5 @@ def _premises(settings: Settings, clock: Clock | None) -> Premises:
         grace=settings.orphan_grace,
         space=bootstrap.build_space(settings),
         reserve=Reserve(data.reserve, settings.reserve_bytes),
+        keys=bootstrap.secret_keys(settings),
     )

@@ -27,17 +27,25 @@ def command() -> None:
 
 @command.command
 @click.argument("destination", metavar="DEST", type=click.Path(path_type=Path))
+@click.option(
+    "--with-secrets-key",
+    is_flag=True,
+    help="Also the key of the secrets: who has the backup can read them then.",
+)
 @data_dir_option
 @pass_invocation
-def backup(invocation: Invocation, destination: Path, data_dir: Path | None) -> int:
+def backup(
+    invocation: Invocation, *, destination: Path, with_secrets_key: bool, data_dir: Path | None
+) -> int:
     """Back up everything into the new folder DEST, while the server runs or not.
 
     DEST appears only when the backup is whole. Its path is printed on stdout.
+    Secrets are in it encrypted, and without their key unless you ask for that.
     """
     settings = _settings(data_dir)
     from ci_server.administration import make_backup
 
-    manifest = make_backup(settings, destination)
+    manifest = make_backup(settings, destination, with_secrets_key=with_secrets_key)
     for problem in manifest.problems:
         invocation.terminal.warn(f"{problem}; `ci admin check` says what can be done")
     invocation.terminal.data(f"{destination}\n")
@@ -72,6 +80,11 @@ def restore(invocation: Invocation, source: Path, data_dir: Path | None) -> int:
     )
     for problem in restored.manifest.problems:
         terminal.warn(f"known since the backup: {problem}")
+    if restored.unreadable:
+        terminal.warn(
+            f"{count(restored.unreadable, 'secret')} cannot be read: their key is not in this "
+            f"backup. Put a copy of it at {restored.secrets_key}, or set them again: ci secret set"
+        )
     _say_what_follows(terminal, about_to_expire(settings), settings, restored.token)
     return Exit.PASSED
 
@@ -118,6 +131,25 @@ def check(invocation: Invocation, *, as_json: bool, repair: bool, data_dir: Path
     elif repair:
         invocation.terminal.note(f"{len(findings) - left} of {len(findings)} repaired")
     return Exit.JOB_FAILED if left else Exit.PASSED
+
+
+@command.command("rotate-secrets-key")
+@data_dir_option
+@pass_invocation
+def rotate_secrets_key(invocation: Invocation, data_dir: Path | None) -> int:
+    """Encrypt all secrets with a new key, while the server runs or not.
+
+    The old key is kept until that is done. Copies of it still open backups
+    that were made before.
+    """
+    settings = _settings(data_dir)
+    from ci_server.administration import rotate_secrets_key as rotate
+
+    values = rotate(settings)
+    invocation.terminal.note(
+        f"{count(values, 'value')} encrypted with a new key; keep a copy of its file apart"
+    )
+    return Exit.PASSED
 
 
 def _as_json(outcome: "Repaired", *, repair: bool) -> str:
