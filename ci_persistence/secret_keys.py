@@ -15,12 +15,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing import TYPE_CHECKING
 
 from ci_common.errors import SecretsUnreadable
 from ci_persistence.disk import ensure_folder, fsync_folder
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -37,16 +38,22 @@ class SecretKey:
     @classmethod
     def new(cls) -> "SecretKey":
         """Return a fresh key."""
-        return cls(secrets.token_hex(_ID_BYTES), AESGCM.generate_key(8 * _KEY_BYTES))
+        return cls(secrets.token_hex(_ID_BYTES), secrets.token_bytes(_KEY_BYTES))
 
     def seal(self, value: bytes, place: bytes) -> bytes:
         """Encrypt ``value`` so that it opens with the same ``place`` only."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + AESGCM(self.key).encrypt(nonce, value, place)
+        return nonce + _cipher(self.key).encrypt(nonce, value, place)
 
     def open(self, sealed: bytes, place: bytes) -> bytes:
-        """Decrypt what was sealed for ``place``. Raises ``InvalidTag``."""
-        return AESGCM(self.key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place)
+        """Decrypt what was sealed for ``place``. Raises ``ValueError`` if it was not."""
+        from cryptography.exceptions import InvalidTag
+
+        nonce, rest = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+        try:
+            return _cipher(self.key).decrypt(nonce, rest, place)
+        except InvalidTag:
+            raise ValueError("not sealed with this key for this place") from None
 
 
 class SecretKeys:
@@ -108,7 +115,7 @@ class SecretKeys:
             )
         try:
             return key.open(sealed, place)
-        except (InvalidTag, ValueError):
+        except ValueError:
             raise SecretsUnreadable(
                 "a secret was changed in the database, or moved within it, and does not open",
                 hint="`ci admin check` says which; set it again: ci secret set.",
@@ -145,6 +152,13 @@ class SecretKeys:
             f"there are secrets, but not their key: {self.path} is not there",
             hint="Put the file back from where you keep a copy; or set the secrets again.",
         )
+
+
+def _cipher(key: bytes) -> "AESGCM":
+    # Loaded with the first secret: most servers have none.
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return AESGCM(key)
 
 
 def _parsed(line: str) -> SecretKey:

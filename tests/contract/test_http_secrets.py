@@ -56,7 +56,10 @@ def test_a_secret_is_kept_listed_replaced_and_removed(server):
     assert put(server, "TOKEN", "another value").status_code == 200
     assert put(server, "TOKEN", project="shop").status_code == 201
     listed = server.get(API).json()
-    assert [(each["name"], each["project"]) for each in listed] == [("TOKEN", ""), ("TOKEN", "shop")]
+    assert [(each["name"], each["project"]) for each in listed] == [
+        ("TOKEN", ""),
+        ("TOKEN", "shop"),
+    ]
     assert set(listed[0]) == {"name", "project", "organisation", "created_at", "updated_at"}
     assert [each["project"] for each in server.get(f"{API}?project=shop").json()] == ["shop"]
     assert [each["project"] for each in server.get(f"{API}?project=").json()] == [""]
@@ -87,7 +90,11 @@ def test_what_cannot_be_kept_is_refused_without_a_word_of_it(server, name, value
 
 
 def test_a_body_that_is_something_else_does_not_come_back(server):
-    for body in (b'{"value": "open-sesame-or-else"', b'{"valeu": "open-sesame-or-else"}', b'"open-s"'):
+    for body in (
+        b'{"value": "open-sesame-or-else"',
+        b'{"valeu": "open-sesame-or-else"}',
+        b'"open-s"',
+    ):
         headers = {"content-type": "application/json"}
         url = f"{server.url}{API}/TOKEN"
         answer = httpx2.put(url, content=body, headers=headers, timeout=30)

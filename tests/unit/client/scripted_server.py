@@ -139,7 +139,8 @@ class Handler(BaseHTTPRequestHandler):
             body = b"".join(self._chunks())
         self._handle(body)
 
-    do_PUT = do_POST
+    def do_PUT(self) -> None:
+        self.do_POST()
 
     def _chunks(self) -> Iterable[bytes]:
         while size := int(self.rfile.readline(), 16):

@@ -67,7 +67,9 @@ def test_no_value_is_taken_as_an_argument(ci: Ci) -> None:
 
 
 def test_the_list_and_a_removal(ci: Ci, script: Script) -> None:
-    script.will(answer([SECRET, SECRET | {"project": "shop"}]), answer([]), answer(None, status=204))
+    script.will(
+        answer([SECRET, SECRET | {"project": "shop"}]), answer([]), answer(None, status=204)
+    )
     outcome = ci("secret", "ls")
     header, first, second = outcome.out.splitlines()
     assert header.split() == ["NAME", "PROJECT", "SET", "AT"]
