@@ -24,7 +24,7 @@ COMMANDS = {
     "secret": "Keep secrets for jobs, which they are given by name.",
     "webhooks": "Have other systems told of jobs, and see what became of it.",
     "doctor": "Check what is needed, and say how to mend what is not right.",
-    "admin": "Back up, restore and check a server's data.",
+    "admin": "Look after a server: backups, checks, users and organisations.",
     "config": "Show the settings in force.",
 }
 """Each command and its help in one line, which stands here so that ``--help`` imports none."""
