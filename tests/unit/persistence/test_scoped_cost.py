@@ -68,7 +68,8 @@ QUESTIONS: dict[str, Callable[[SQLiteJobRepository], Awaitable[object]]] = {
 
 async def test_others_cost_nothing(path, repository):
     for organisation in ("ours", "also ours") * 3:
-        await repository.add(new_job(organisation=organisation, project="demo"))
+        job = new_job(organisation=organisation, project="demo", submitter="ann")
+        await repository.add(job)
 
     async def steps() -> dict[str, int]:
         found = {}
@@ -81,4 +82,20 @@ async def test_others_cost_nothing(path, repository):
     fill(path, 20)
     with_few = await steps()
     fill(path, 2000)
+    assert await steps() == with_few
+
+
+async def test_a_submission_costs_the_same_however_many_wait(path, repository):
+    async def steps() -> int:
+        async with watched(repository) as watch:
+            await repository.add(new_job(organisation="ours", submitter="ann"))
+        return watch.steps
+
+    await steps()
+    fill(path, 20)
+    with_few = await steps()
+    fill(path, 2000)
+    assert await steps() == with_few
+    for _ in range(50):
+        await steps()
     assert await steps() == with_few
