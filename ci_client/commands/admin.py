@@ -144,7 +144,7 @@ def rotate_secrets_key(invocation: Invocation, data_dir: Path | None) -> int:
     The old key is kept until that is done. Copies of it still open backups
     that were made before.
     """
-    settings = _settings(data_dir)
+    settings = server_settings(data_dir)
     from ci_server.administration import rotate_secrets_key as rotate
 
     values = rotate(settings)
