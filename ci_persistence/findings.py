@@ -28,6 +28,7 @@ class Kind(StrEnum):
     ARTIFACTS_MISSING = "artifacts_missing"
     ARTIFACTS_ORPHAN = "artifacts_orphan"
     SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 -- a name
+    AUDIT_CHANGED = "audit_changed"
     UNKNOWN_FILE = "unknown_file"
     PERMISSIONS = "permissions"
     RESERVE_MISSING = "reserve_missing"
@@ -55,6 +56,7 @@ REPAIRS: Mapping[Kind, str | None] = MappingProxyType(
         Kind.ARTIFACTS_MISSING: "forget that the job had artifacts",
         Kind.ARTIFACTS_ORPHAN: "delete the artifacts",
         Kind.SECRET_UNREADABLE: None,
+        Kind.AUDIT_CHANGED: None,
         Kind.UNKNOWN_FILE: None,
         Kind.PERMISSIONS: "take the rights of others away",
         Kind.RESERVE_MISSING: "set the room aside again",

@@ -11,6 +11,7 @@ import msgspec
 from ci_common.access import Within
 from ci_common.accounts import AccountStore
 from ci_common.artifacts import ArtifactStore
+from ci_common.audit import AuditLog
 from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
 from ci_common.errors import AmbiguousJob, JobNotFound
@@ -22,6 +23,7 @@ from ci_common.job_totals import JobTotals
 from ci_common.jobs import LONGEST_HOLD, EndReason, Job, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
 from ci_common.queue_rules import QueueRules
+from ci_common.quotas import NO_QUOTAS, Quotas
 from ci_common.results import ResultStore
 from ci_common.snapshots import SnapshotStore
 from ci_common.space import Space
@@ -30,6 +32,7 @@ from ci_common.webhooks import WebhookStore
 from ci_persistence import job_statements as sql
 from ci_persistence.accounts import SQLiteAccountStore
 from ci_persistence.artifacts import FileArtifactStore
+from ci_persistence.audit import SQLiteAuditLog
 from ci_persistence.blobs import SQLiteBlobStore
 from ci_persistence.data_directory import DataDirectory
 from ci_persistence.database import DEFAULT_BUSY_TIMEOUT, Database
@@ -46,6 +49,7 @@ from ci_persistence.job_secrets import SQLiteSecretStore
 from ci_persistence.job_totals import read_totals
 from ci_persistence.job_writes import JobWrites, as_json, required, storable
 from ci_persistence.logs import DEFAULT_MAX_LOG_BYTES, FileLogStore
+from ci_persistence.quotas import SQLiteQuotaStore
 from ci_persistence.results import SQLiteResultStore
 from ci_persistence.secret_keys import SecretKeys
 from ci_persistence.snapshots import SQLiteSnapshotStore
@@ -70,11 +74,13 @@ class SQLiteJobRepository:
     free room must not fall below. ``queue_rules`` say in which order jobs start.
     ``keep_projects``: whether a project outlives the end of its job, until it is
     released. ``secrets_key_file``: the key of the secrets, by default under ``data_dir``.
-    Nothing is opened before ``initialize``.
+    ``quotas`` hold for organisations that have none of their own. Nothing is opened before
+    ``initialize``.
     """
 
     data_dir: Path
     accounts: AccountStore
+    audit: AuditLog
     stash: Stash
     logs: LogStore
     blobs: BlobStore
@@ -98,6 +104,7 @@ class SQLiteJobRepository:
         queue_rules: QueueRules | None = None,
         keep_projects: bool = True,
         secrets_key_file: str | os.PathLike[str] | None = None,
+        quotas: Quotas = NO_QUOTAS,
     ) -> None:
         file = Path(path).absolute()
         self.data_dir = Path(data_dir).absolute() if data_dir is not None else file.parent
@@ -105,15 +112,18 @@ class SQLiteJobRepository:
         self.stash = FileStash(data.stash, data.uploads, max_bytes=max_upload_bytes)
         self.logs = FileLogStore(data.logs, limit=max_log_bytes)
         self.space = space or DiskSpace((self.data_dir, file.parent))
-        self._writes = JobWrites(queue_rules or QueueRules(), keep_projects=keep_projects)
         self._database = Database(file, busy_timeout=busy_timeout)
+        self.quotas = SQLiteQuotaStore(self._database, quotas)
+        rules = queue_rules or QueueRules()
+        self._writes = JobWrites(rules, self.quotas, keep_projects=keep_projects)
         self.accounts = SQLiteAccountStore(self._database)
+        self.audit = SQLiteAuditLog(self._database)
         self.blobs = SQLiteBlobStore(self._database)
         self.snapshots = SQLiteSnapshotStore(self._database)
         self.events = SQLiteEventStore(self._database)
         self.webhooks = SQLiteWebhookStore(self._database)
         self.artifacts = FileArtifactStore(data.artifacts, data.uploads)
-        self.results = SQLiteResultStore(self._database)
+        self.results = SQLiteResultStore(self._database, self.quotas)
         keys = SecretKeys(
             Path(secrets_key_file).absolute() if secrets_key_file else data.secrets_key
         )
@@ -136,7 +146,7 @@ class SQLiteJobRepository:
     async def add(self, new: NewJob) -> tuple[Job, bool]:
         """Store a queued job; return it and whether it is new.
 
-        Raises ``IdempotencyConflict``, ``PacksGone``.
+        Raises ``IdempotencyConflict``, ``PacksGone``, ``QuotaExceeded``.
         """
         async with self._database.transaction() as transaction:
             return await self._writes.add(transaction, new)
@@ -198,6 +208,7 @@ class SQLiteJobRepository:
                 "now": to_microseconds(now),
                 "latest_hold": to_microseconds(now + LONGEST_HOLD),
                 "limit": limit,
+                "most_running": self.quotas.most_running,
             },
         )
 
@@ -246,7 +257,12 @@ class SQLiteJobRepository:
 
     async def claim(self, job_id: str, *, attempt: int, now: Moment) -> Job | None:
         """Take a queued job whose last attempt was ``attempt``; return it running the next one."""
-        values = {"id": job_id, "attempt": attempt, **moment_columns("started", now)}
+        values = {
+            "id": job_id,
+            "attempt": attempt,
+            "most_running": self.quotas.most_running,
+            **moment_columns("started", now),
+        }
         async with self._database.transaction() as transaction:
             if not await transaction.execute(sql.CLAIM, values):
                 return None

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ci_common.audit import AuditedAction
 from ci_common.clock import Clock, SystemClock
 from ci_common.errors import DatabaseUnusable
 from ci_controller.lock import ControllerLock
@@ -20,6 +21,7 @@ from ci_persistence.secret_rotation import rotate
 from ci_persistence.space import Reserve
 from ci_server import bootstrap
 from ci_server.accounts import Accounts
+from ci_server.audit_tools import note_here
 from ci_server.settings import Settings
 
 
@@ -50,7 +52,10 @@ def make_backup(
     """
     data = bootstrap.data_directory(settings)
     keys = bootstrap.secret_keys(settings) if with_secrets_key else None
-    return back_up(data, destination.absolute(), clock or SystemClock(), keys)
+    manifest = back_up(data, destination.absolute(), clock or SystemClock(), keys)
+    detail = "with the key of the secrets" if with_secrets_key else ""
+    note_here(settings, AuditedAction.BACKUP, str(destination.absolute()), detail=detail)
+    return manifest
 
 
 def rotate_secrets_key(settings: Settings) -> int:
@@ -62,7 +67,9 @@ def rotate_secrets_key(settings: Settings) -> int:
 
     """
     data = bootstrap.data_directory(settings)
-    return rotate(data.database, bootstrap.secret_keys(settings))
+    count = rotate(data.database, bootstrap.secret_keys(settings))
+    note_here(settings, AuditedAction.SECRETS_REENCRYPT)
+    return count
 
 
 def restore_backup(settings: Settings, source: Path, clock: Clock | None = None) -> Restored:
@@ -78,6 +85,7 @@ def restore_backup(settings: Settings, source: Path, clock: Clock | None = None)
     keys = bootstrap.secret_keys(settings)
     restored = restore(source.absolute(), data, clock or SystemClock(), keys)
     bootstrap.build_space(settings).keep_reserve()
+    note_here(settings, AuditedAction.RESTORE, str(source.absolute()))
     return restored
 
 
@@ -108,7 +116,10 @@ def repair_data(
     alone = lock.try_acquire()
     try:
         for finding in findings:
-            yield Repaired(finding, repair(premises, finding, alone=alone))
+            problem = repair(premises, finding, alone=alone)
+            if problem is None:
+                note_here(settings, AuditedAction.REPAIR, finding.subject, finding.kind.value)
+            yield Repaired(finding, problem)
     finally:
         lock.release()
 

@@ -17,6 +17,7 @@ from ci_common.observer import Observer
 from ci_common.outage import Outage
 from ci_common.project_zip import ZipLimits
 from ci_common.queue_rules import QueueRules
+from ci_common.quotas import Quotas
 from ci_common.signals import Signals
 from ci_common.webhooks import DestinationRules
 from ci_controller.containers import ContainerManager
@@ -44,6 +45,7 @@ from ci_persistence.jobs import SQLiteJobRepository
 from ci_persistence.schema import load_migrations
 from ci_persistence.secret_keys import SecretKeys
 from ci_persistence.space import DiskSpace, Reserve
+from ci_server.api_keys import ApiKeys
 from ci_server.authentication import Authentication, KeyCredentials
 from ci_server.control import JobControl
 from ci_server.exposure import refuse_exposed
@@ -110,7 +112,10 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             settings=settings,
             repository=repository,
             accounts=repository.accounts,
+            audit=repository.audit,
+            quotas=repository.quotas,
             authentication=authentication,
+            api_keys=build_api_keys(settings, repository.accounts),
             signals=signals,
             shutdown=Shutdown(),
             submissions=submissions,
@@ -159,6 +164,12 @@ def build_repository(settings: Settings) -> SQLiteJobRepository:
         queue_rules=QueueRules(ageing=settings.priority_ageing, share=settings.fair_share),
         keep_projects=settings.keep_projects_for > 0,
         secrets_key_file=secrets_key_file(settings),
+        quotas=Quotas(
+            running=settings.org_max_running,
+            queued=settings.org_max_queued,
+            project_bytes=settings.org_max_project_bytes,
+            artifact_bytes=settings.org_max_artifact_bytes,
+        ),
     )
 
 
@@ -191,6 +202,11 @@ def build_authentication(settings: Settings, accounts: AccountStore) -> Authenti
     """Return what finds out who asks."""
     credentials = (KeyCredentials(accounts, SystemClock()),)
     return Authentication(accounts, credentials, always=settings.accounts == "on")
+
+
+def build_api_keys(settings: Settings, accounts: AccountStore) -> ApiKeys:
+    """Return what makes and ends API keys."""
+    return ApiKeys(accounts, SystemClock(), max_age=settings.max_key_age)
 
 
 def build_docker(settings: Settings) -> ContainerManager:
@@ -349,11 +365,13 @@ def build_submissions(
     )
 
 
-def build_queue(settings: Settings, repository: JobRepository) -> QueueWatch:
+def build_queue(settings: Settings, repository: SQLiteJobRepository) -> QueueWatch:
     """Return what looks at the queue."""
     capacity = controller_settings(settings).max_running
     outage = Outage(repository.data_dir)
-    return QueueWatch(repository, SystemClock(), outage, capacity, settings.priority_ageing)
+    return QueueWatch(
+        repository, repository.quotas, SystemClock(), outage, capacity, settings.priority_ageing
+    )
 
 
 async def choose_executor(settings: Settings, repository: JobRepository) -> tuple[str, Executor]:

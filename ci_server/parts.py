@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Protocol
 from litestar.datastructures import State
 
 from ci_common.accounts import AccountStore
+from ci_common.audit import AuditLog
 from ci_common.executor import Executor, StandbyCounts
 from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
+from ci_common.quotas import QuotaStore
 from ci_common.signals import Signals
+from ci_server.api_keys import ApiKeys
 from ci_server.authentication import Authentication
 from ci_server.control import JobControl
 from ci_server.live import LiveUpdates
@@ -55,7 +58,10 @@ class Parts:
     settings: Settings
     repository: JobRepository
     accounts: AccountStore
+    audit: AuditLog
+    quotas: QuotaStore
     authentication: Authentication
+    api_keys: ApiKeys
     signals: Signals
     shutdown: Shutdown
     submissions: Submissions

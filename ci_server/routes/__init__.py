@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
+from ci_server.routes.api_keys import KEY_HANDLERS
 from ci_server.routes.artifacts import get_artifact, get_artifacts_archive, list_artifacts
+from ci_server.routes.audit import list_audit
 from ci_server.routes.cache import list_cache, prune_cache
 from ci_server.routes.events import list_events, listen, stream_events
 from ci_server.routes.health import get_health, get_readiness, get_version
@@ -25,8 +27,10 @@ from ci_server.routes.results import (
 from ci_server.routes.retries import retry_job
 from ci_server.routes.streams import stream_job
 from ci_server.routes.submissions import submit, submit_async, submit_stream
+from ci_server.routes.usage import get_usage
 from ci_server.routes.users import USER_HANDLERS
 from ci_server.routes.webhooks import WEBHOOK_HANDLERS
+from ci_server.routes.whoami import whoami
 
 API_PREFIX = "/api/v1"
 
@@ -63,6 +67,10 @@ MANAGEMENT: Sequence[ControllerRouterHandler] = (
     listen,
     *SECRET_HANDLERS,
     *WEBHOOK_HANDLERS,
+    list_audit,
+    get_usage,
+    whoami,
+    *KEY_HANDLERS,
     *USER_HANDLERS,
     *ORGANISATION_HANDLERS,
 )

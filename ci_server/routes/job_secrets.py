@@ -10,6 +10,7 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from ci_common.access import Action
 from ci_common.api.job_secrets import SecretRequest, SecretView, secret_view
+from ci_common.audit import AuditedAction
 from ci_common.errors import InvalidRequest
 from ci_common.job_secrets import (
     LONGEST_NAME,
@@ -19,6 +20,7 @@ from ci_common.job_secrets import (
     check_secret_value,
 )
 from ci_server.access import organisation_for, within_asked
+from ci_server.audit import audit
 from ci_server.job_query import AnyRequest
 from ci_server.organisations import organisation_name, organisation_names
 from ci_server.parts import parts_of
@@ -100,6 +102,7 @@ async def set_secret(
     value = check_secret_value((await _strictly(request, data)).value)
     now = parts.submissions.clock.now().wall
     secret, is_new = await parts.repository.secrets.set(place, value, now=now)
+    await audit(request, AuditedAction.SECRET_SET, _subject(place), organisation=place.organisation)
     of = await organisation_name(parts.accounts, place.organisation)
     return Response(secret_view(secret, of), status_code=201 if is_new else 200)
 
@@ -118,10 +121,19 @@ async def remove_secret(
     request: AnyRequest, state: State, name: SecretName, project: Project = ""
 ) -> None:
     """Remove a secret."""
-    await parts_of(state).repository.secrets.remove(await _place(request, name, project))
+    place = await _place(request, name, project)
+    await parts_of(state).repository.secrets.remove(place)
+    await audit(
+        request, AuditedAction.SECRET_REMOVE, _subject(place), organisation=place.organisation
+    )
 
 
 SECRET_HANDLERS = (list_secrets, set_secret, remove_secret)
+
+
+def _subject(place: SecretPlace) -> str:
+    """Return what the audit log calls a secret."""
+    return f"secret {place.name}" + (f" of the project {place.project}" if place.project else "")
 
 
 async def _place(request: AnyRequest, name: str, project: str) -> SecretPlace:

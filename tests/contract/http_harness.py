@@ -138,7 +138,10 @@ class RunningServer:
             settings=settings,
             repository=repository,
             accounts=repository.accounts,
+            audit=repository.audit,
+            quotas=repository.quotas,
             authentication=bootstrap.build_authentication(settings, repository.accounts),
+            api_keys=bootstrap.build_api_keys(settings, repository.accounts),
             signals=signals,
             shutdown=Shutdown(),
             submissions=submissions,
@@ -211,6 +214,9 @@ class RunningServer:
 
     def get(self, path: str, **options) -> httpx2.Response:
         return plain_http.get(self.url + path, timeout=30, **options)
+
+    def request(self, method: str, path: str, **options) -> httpx2.Response:
+        return httpx2.request(method, self.url + path, timeout=30, **options)
 
     def delete(self, path: str, **options) -> httpx2.Response:
         return plain_http.delete(self.url + path, timeout=30, **options)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ci_common.artifacts import ArtifactReader, ArtifactStore, ArtifactWriter
+from ci_common.audit import AuditLog
 from ci_common.blobs import BlobStore
 from ci_common.clock import Clock
 from ci_common.executor import (
@@ -24,6 +25,7 @@ from ci_common.job_repository import JobRepository
 from ci_common.job_secrets import SecretStore
 from ci_common.logs import LogReader, LogStore, LogWriter
 from ci_common.project_zip import ProjectFiles
+from ci_common.quotas import QuotaStore
 from ci_common.results import ResultStore
 from ci_common.signals import Signals
 from ci_common.snapshots import SnapshotEngine, SnapshotStore
@@ -241,6 +243,7 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
     ResultStore: {
         "record": (_at("leaves files", 9),),
         "give_up": Off("one write, and the last; what it says is that nothing is there"),
+        "artifact_room": READS,
         "left_out": READS,
         "artifacts": READS,
         "cases": READS,
@@ -256,6 +259,10 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
         "give": (_at("secret", 5),),
         "given": READS,
         "take_back": (_at("secret", 9),),
+    },
+    AuditLog: {
+        "record": Off("told when what it tells of is on disk; without accounts of no job"),
+        "entries": READS,
     },
     SizedTar: {
         "size": READS,
@@ -309,6 +316,7 @@ NOT_STEPS: Mapping[type, str] = {
     ProjectFiles: "reads a file",
     LogReader: "reads a file",
     ArtifactReader: "reads a file",
+    QuotaStore: "counts what there is",
 }
 """Protocols of ``ci_common`` that leave nothing behind."""
 

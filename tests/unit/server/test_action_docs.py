@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from ci_common.access import Action, Actor, OfOrganisation, Role, can, scope_for
+from ci_common.access import Action, Actor, OfOrganisation, OfUser, Role, can, scope_for
 from ci_server.guard import action_of
 from ci_server.routes import API_PREFIX
 from tests.contract.routes import SOCKET, all_routes
@@ -29,6 +29,9 @@ def takes(action: Action) -> str:
     scope, here = scope_for(action), OfOrganisation("org_here")
     if action is Action.BE_THERE:
         return "anybody"
+    me = OfUser("usr_me")
+    if can(Actor(user_id=me.user_id), action, me):
+        return "any user" + (f" · `{scope}`" if scope else "")
     for role in Role:
         if can(Actor(user_id="usr_me", roles={here.organisation: role}), action, here):
             return f"{role} · `{scope}`"
