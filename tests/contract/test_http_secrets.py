@@ -119,6 +119,15 @@ def test_only_what_is_there_can_be_asked_for_and_only_names_are_kept(server):
     assert VALUE not in server.get(f"/jobs/{job.id}").text
 
 
+def test_what_is_done_to_secrets_is_in_the_audit_log(server):
+    put(server, "TOKEN", project="shop")
+    server.delete(f"{API}/TOKEN?project=shop")
+    told = [(each["action"], each["subject"]) for each in server.get("/api/v1/audit").json()[:2]]
+    subject = "secret TOKEN of the project shop"
+    assert told == [("secret.remove", subject), ("secret.set", subject)]
+    assert VALUE not in server.get("/api/v1/audit").text
+
+
 def test_organisations_are_for_servers_with_accounts(server):
     url = f"{server.url}{API}/TOKEN"
     headers = {"CI-Organisation": "acme"}

@@ -5,7 +5,7 @@ import tempfile
 from itertools import pairwise
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ci_common.signals import LocalSignals
@@ -68,6 +68,7 @@ async def _logged(record: bytes, lives: list[tuple[list[int], int]]) -> tuple[by
 
 @settings(max_examples=60, deadline=None)
 @given(PIECES, st.lists(st.tuples(CUTS, st.integers(0, 4)), max_size=3))
+@example(["line one is\nab\nend", "x"], [([], 4)])
 def test_a_log_that_is_gone_on_with_is_the_output_masked(pieces, lives):
     record = "".join(pieces).encode()
     expected = Masks(SECRETS).masked(record)
