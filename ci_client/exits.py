@@ -75,6 +75,8 @@ EXIT_OF_CODE: Mapping[str, Exit] = {
     "range_not_satisfiable": Exit.USAGE,
     "rate_limited": Exit.INFRASTRUCTURE,
     "request_timed_out": Exit.INFRASTRUCTURE,
+    "secret_not_found": Exit.USAGE,
+    "secrets_unreadable": Exit.INFRASTRUCTURE,
     "server_refused": Exit.INFRASTRUCTURE,
     "server_unreachable": Exit.UNREACHABLE,
     "storage_busy": Exit.INFRASTRUCTURE,

@@ -88,6 +88,13 @@ ARTIFACT = Option(
     "Keep files that the job leaves, such as htmlcov/**; repeatable.",
     multiple=True,
 )
+SECRET = Option(
+    "--secret",
+    "secret",
+    "NAME",
+    "Give the job this secret in its environment (ci secret); repeatable.",
+    multiple=True,
+)
 JOB_OPTIONS = (
     Option("--label", "label", "NAME[=VALUE]", "A label to find it by; repeatable.", multiple=True),
     Option("--submitter", "submitter", "NAME", "Who submits it. Default: the user's name."),

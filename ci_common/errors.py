@@ -23,6 +23,8 @@
     ├── UserNotFound
     ├── OrganisationNotFound
     ├── KeyNotFound               no API key with that id
+    ├── SecretNotFound            no secret of that name there
+    ├── SecretsUnreadable         the key to them is missing, or is another one
     ├── NameTaken                 a user or an organisation has that name
     ├── LastAdmin                 nobody would be left to look after the server
     ├── OrganisationInUse         it has jobs
@@ -197,6 +199,18 @@ class KeyNotFound(CIError):
     """There is no such API key."""
 
     code = "key_not_found"
+
+
+class SecretNotFound(CIError):
+    """There is no such secret."""
+
+    code = "secret_not_found"
+
+
+class SecretsUnreadable(CIError):
+    """The secrets cannot be read."""
+
+    code = "secrets_unreadable"
 
 
 class NameTaken(CIError):

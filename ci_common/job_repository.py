@@ -12,6 +12,7 @@ from ci_common.clock import Moment
 from ci_common.forecast import Durations
 from ci_common.job_events import EventStore
 from ci_common.job_query import JobPage, JobQuery
+from ci_common.job_secrets import SecretStore
 from ci_common.job_totals import JobTotals
 from ci_common.jobs import EndReason, Job, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
@@ -36,8 +37,9 @@ class JobRepository(Protocol):
     A job's project, log and artifacts are files beside the rows: ``stash``, ``logs``
     and ``artifacts`` keep them, under ``data_dir``, which is all that has to be saved
     of a server. ``blobs``, ``snapshots`` and ``results`` keep their notes beside the
-    jobs, ``webhooks`` who is told of them; ``events`` has what happened to jobs,
-    written with each change; ``space`` tells how much room there is for all of it.
+    jobs, ``webhooks`` who is told of them, ``secrets`` what some are given;
+    ``events`` has what happened to jobs, written with each change;
+    ``space`` tells how much room there is for all of it.
     """
 
     data_dir: Path
@@ -49,6 +51,7 @@ class JobRepository(Protocol):
     webhooks: WebhookStore
     artifacts: ArtifactStore
     results: ResultStore
+    secrets: SecretStore
     space: Space
 
     async def initialize(self) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -34,6 +34,8 @@ from ci_controller.arrivals import Arrivals
 from ci_controller.container_life import AttemptFault, AttemptLost, ContainerLife
 from ci_controller.job_log import JobLog
 from ci_controller.job_script import render_environment
+from ci_controller.job_secrets import SECRET_FAULTS, Given, JobSecrets
+from ci_controller.masking import NO_MASKS, Masks
 from ci_controller.preparing import Place, Preparer
 from ci_controller.results import reporting
 from ci_controller.results.collecting import Collector, worth_collecting
@@ -66,6 +68,7 @@ class Attempts:
     preparer: Preparer
     collector: Collector
     arrivals: Arrivals
+    secrets: JobSecrets
     starts: Starts = field(default_factory=Starts)
     observer: Observer = field(default_factory=Observer)
 
@@ -117,13 +120,14 @@ class Attempts:
             self.starts.call_off(job.id)
         await self.executor.stop(self._name(job), grace=self.settings.stop_grace)
 
-    def _log_of(self, job: Job, *, new_attempt: bool = False) -> JobLog:
+    def _log_of(self, job: Job, *, new_attempt: bool = False, masks: Masks = NO_MASKS) -> JobLog:
         return JobLog(
             self.repository.logs,
             job,
             self.signals,
             new_attempt=new_attempt,
             observer=self.observer,
+            masks=masks,
         )
 
     def _name(self, job: Job) -> str:
@@ -133,7 +137,17 @@ class Attempts:
         """Write down what comes out of an attempt, whatever it is."""
         outcome = await self._outcome(job, run)
         if outcome is not None:
-            await self._conclude(job, outcome)
+            await self._conclude(job, await self._without_secrets(job, outcome))
+
+    async def _without_secrets(
+        self, job: Job, outcome: Result | AttemptFault
+    ) -> Result | AttemptFault:
+        detail = await self.secrets.hidden(job, outcome.detail)
+        if detail == outcome.detail:
+            return outcome
+        if isinstance(outcome, Result):
+            return replace(outcome, detail=detail)
+        return AttemptFault(detail or "", charged=outcome.charged)
 
     async def _conclude(self, job: Job, outcome: Result | AttemptFault) -> None:
         if isinstance(outcome, Result):
@@ -174,6 +188,8 @@ class Attempts:
             return fault
         except EngineError as error:
             return self._outcome_of(job, error)
+        except SECRET_FAULTS as error:
+            return Result(reason=EndReason.INFRA_ERROR, detail=_explain(error))
         except CIError:
             raise  # the database's trouble, not the attempt's: the next look takes it up
         except Exception:  # noqa: BLE001 -- a job must not hang on a mistake of ours
@@ -192,14 +208,15 @@ class Attempts:
                 return Result(reason=EndReason.INFRA_ERROR, detail=_explain(error))
 
     async def _run_new(self, job: Job, *, discard: bool) -> Result:
-        with self._log_of(job, new_attempt=True) as log:
+        given = await self.secrets.give(job)
+        with self._log_of(job, new_attempt=True, masks=given.masks) as log:
             try:
                 async with self.starts.of(job.id):
                     place = await self._place(job, log, discard=discard)
                     if isinstance(place, Result):
                         return place
                     with _fault_if_unavailable():
-                        pump = await self._feed(job, log, place)
+                        pump = await self._feed(job, log, place, given)
             except CalledOff as error:
                 raise AttemptFault("its start was called off", charged=False) from error
             self.arrivals.fed(job.id)
@@ -225,7 +242,7 @@ class Attempts:
         self.observer.prepared(self.clock.now().seconds_since(begin))
         return place
 
-    async def _feed(self, job: Job, log: JobLog, place: Place) -> OutputPump:
+    async def _feed(self, job: Job, log: JobLog, place: Place, given: Given) -> OutputPump:
         name = self._name(job)
         if not place.entered:
             await self._enter(job, place)
@@ -234,11 +251,12 @@ class Attempts:
         ):
             raise AttemptLost
         trace = {VARIABLE: job.traceparent} if job.traceparent else {}
-        environment = render_environment(job.recipe, {**self.settings.defaults.env, **trace})
+        env = {**self.settings.defaults.env, **trace}
+        environment = render_environment(job.recipe, env, given.values)
         beside = reporting.files_for(job.recipe)
         tar = ProjectTar(job.zip_path, place.script, environment, beside=beside)
         async with AsyncExitStack() as unless_fed:
-            pump = await self.executor.feed(name, tar, log.sink)
+            pump = await self.executor.feed(name, tar, log.masked(log.sink))
             unless_fed.push_async_callback(pump.close)
             if not await self.repository.record_fed(
                 job.id, attempt=job.attempt, image_id=pump.image_id
@@ -264,7 +282,7 @@ class Attempts:
         if not job.fed and not await self._was_fed(job):
             detail = "the server stopped while the job was being started"
             raise AttemptFault(detail, charged=False)
-        with self._log_of(job) as log:
+        with self._log_of(job, masks=await self.secrets.masks(job)) as log:
             return await self._stay(job, log)
 
     async def _was_fed(self, job: Job) -> bool:
@@ -370,6 +388,7 @@ class Attempts:
         except EngineError as error:
             _log.warning("job %s: container not removed yet: %s", job.id, error.detail)
         self.snapshots.job_ended()
+        await self.secrets.take_back(job)
         row = await self.repository.get(job.id)
         if not row.stashed:
             await asyncio.to_thread(self.repository.stash.remove, job.zip_path)
@@ -385,5 +404,5 @@ def _fault_if_unavailable() -> Iterator[None]:
         raise AttemptFault(error.detail) from error
 
 
-def _explain(error: EngineError) -> str:
+def _explain(error: CIError) -> str:
     return f"{error.detail.rstrip('.')}. {error.hint}" if error.hint else error.detail

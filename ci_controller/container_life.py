@@ -7,6 +7,7 @@ someone else decided.
 import asyncio
 from dataclasses import dataclass, field
 
+from ci_common.errors import ContainerGone
 from ci_common.executor import ContainerExit, ContainerSpec, Executor, OutputPump
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import EndReason, Job
@@ -81,13 +82,12 @@ class ContainerLife:
             AttemptFault: the engine stopped, and the container with it.
 
         """
-        ended = None
-        if pump is not None:
-            self._resumption.attached(job)
-            ended = await self._pump_to_end(job, pump)
-        # An engine that restarts cuts its readers off, and what it did not tell them is in its log.
-        if ended is None or not ended.witnessed:
-            ended = await self._follow_to_end(job, log)
+        try:
+            ended = await self._output_to_end(job, log, pump)
+        except ContainerGone:
+            await log.flush()  # nobody will read any of it again
+            raise
+        await log.flush()
         self._resumption.over(job)
         row = await self.current(job)
         if row.stop_reason is None and self._took_the_engine(job, ended):
@@ -95,6 +95,16 @@ class ContainerLife:
         if child_was_killed(ended):
             log.note(CHILD_KILLED_NOTE)
         return ended, row.stop_reason
+
+    async def _output_to_end(self, job: Job, log: JobLog, pump: OutputPump | None) -> ContainerExit:
+        ended = None
+        if pump is not None:
+            self._resumption.attached(job)
+            ended = await self._pump_to_end(job, pump)
+        # An engine that restarts cuts its readers off, and what it did not tell them is in its log.
+        if ended is None or not ended.witnessed:
+            ended = await self._follow_to_end(job, log)
+        return ended
 
     async def current(self, job: Job) -> Job:
         """Return the job's row as it is now, with what was recorded since the claim.

@@ -21,6 +21,7 @@ from ci_controller.arrivals import Arrivals
 from ci_controller.attempts import Attempts
 from ci_controller.container_life import ContainerLife
 from ci_controller.housekeeping import Housekeeper
+from ci_controller.job_secrets import JobSecrets
 from ci_controller.lock import ControllerLock
 from ci_controller.observe import MOST_OVERDUE, Observation, Work, observe
 from ci_controller.plan import (
@@ -120,6 +121,7 @@ class JobController:
             launching=asyncio.Semaphore(self._settings.max_starting),
             observer=self._observer,
         )
+        secrets = JobSecrets(self._repository.secrets)
         return Attempts(
             repository=self._repository,
             executor=self._executor,
@@ -129,10 +131,15 @@ class JobController:
             life=life,
             snapshots=self._snapshots,
             collector=Collector(
-                self._repository, self._executor, self._settings.results, self._signals
+                self._repository,
+                self._executor,
+                self._settings.results,
+                self._signals,
+                secrets,
             ),
             preparer=Preparer(life, self._snapshots, self._arrivals, self._clock),
             arrivals=self._arrivals,
+            secrets=secrets,
             observer=self._observer,
         )
 

@@ -203,14 +203,18 @@ def render_prepare_script(recipe: Recipe, *, opening: Sequence[str] = ()) -> byt
     return _encoded("\n".join((*_beginning(recipe, opening), *steps)))
 
 
-def render_environment(recipe: Recipe, env: Mapping[str, str]) -> bytes:
-    """Return the assignments that ``job.sh`` reads: the defaults, ``env``, then the recipe's.
+def render_environment(
+    recipe: Recipe, env: Mapping[str, str], secrets: Mapping[str, str] | None = None
+) -> bytes:
+    """Return the assignments that ``job.sh`` reads: the defaults, ``env``, the recipe's, secrets.
+
+    Later ones win.
 
     Raises:
         ConfigurationError: a name is not one a shell can set, or a value holds a NUL.
 
     """
-    merged = {**DEFAULT_ENVIRONMENT, **env, **recipe.env}
+    merged = {**DEFAULT_ENVIRONMENT, **env, **recipe.env, **(secrets or {})}
     return _encoded("".join(f"export {_assignment(*item)}\n" for item in merged.items()))
 
 
@@ -236,7 +240,9 @@ def _beginning(recipe: Recipe, opening: Sequence[str]) -> Iterator[str]:
     lines = opening or recipe.notes or (f"Runs {recipe.command_line}.",)
     yield f"printf '%s\\n' {shlex.join(lines)}"
     yield "# shellcheck source=/dev/null"
-    yield "if [ -e env ]; then . ./env; fi"
+    # A file is read more easily by mistake than a variable: an artifact, an image, a traversal.
+    gone = " && rm -f ./env" if recipe.secrets else ""
+    yield f"if [ -e env ]; then . ./env{gone}; fi"
     # A project that names its image wants what is in there; any other gets a clean environment.
     yield f"ci_site={'--system-site-packages' if recipe.image else ''}"
     yield _PRELUDE.strip()

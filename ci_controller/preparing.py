@@ -226,7 +226,9 @@ class Preparer:
                 job.id, attempt=job.attempt, key=installation.key, log_base=log.size
             ):
                 raise AttemptLost
-            pump = await life.executor.feed(life.name_of(job), _tar(job, installation), log.sink)
+            pump = await life.executor.feed(
+                life.name_of(job), _tar(job, installation), log.masked(log.sink)
+            )
         except EngineUnavailable as error:
             raise AttemptFault(error.detail) from error
         self._arrivals.fed(job.id)

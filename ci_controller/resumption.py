@@ -5,6 +5,10 @@ gets it a little later, an unfinished line only when it is finished. An engine
 that restarts under living containers forgets what it had not yet recorded, so
 the record can go on behind the end of our log as if those bytes had never been.
 Whether they were forgotten or are still to come shows when the record goes on.
+
+A log that secrets are masked in is compared with the record masked in the same way,
+which changes no length and no newline. What was held back of an attached reader's
+output, because it may have been the beginning of a secret, is taken from the record.
 """
 
 import asyncio
@@ -14,6 +18,7 @@ from typing import Any
 from ci_common.executor import Executor, OutputPump, OutputSink
 from ci_common.jobs import Job
 from ci_controller.job_log import JobLog
+from ci_controller.masking import Skipping
 
 UNFINISHED = 16 * 1024
 """Bytes at which the engine records a line piece by piece."""
@@ -64,8 +69,10 @@ class Resumption:
                 asyncio.run_coroutine_threadsafe(moved, loop).result()
             self._attached.discard(job.id)
 
-        sink = CatchUp(log.sink, tail, settled)
-        return await self._executor.follow(name, sink, skip=have - len(tail))
+        # What begins before a byte can decide whether that is masked, so it is read again too.
+        before = min(have - len(tail), log.masks.reach)
+        sink = log.masked(Skipping(CatchUp(log.sink, tail, settled), before))
+        return await self._executor.follow(name, sink, skip=have - len(tail) - before)
 
 
 class CatchUp:

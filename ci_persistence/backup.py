@@ -12,7 +12,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,15 +32,18 @@ from ci_persistence.connections import reading
 from ci_persistence.data_directory import (
     ARTIFACTS,
     ARTIFACTS_SUFFIX,
+    KEYS,
     LOG_SUFFIX,
     LOGS,
     PACKS,
+    SECRETS_KEY,
     STASH,
     DataDirectory,
 )
 from ci_persistence.disk import fsync_folder
 from ci_persistence.errors import damaged, no_room, says_full
 from ci_persistence.schema import Header
+from ci_persistence.secret_keys import SecretKey, SecretKeys
 
 _BATCH = 500
 
@@ -61,9 +64,12 @@ _LET_GO = (
 """Only what a job needs is copied: contents kept for jobs to come are sent again."""
 
 
-def back_up(data: DataDirectory, destination: Path, clock: Clock) -> Manifest:
+def back_up(
+    data: DataDirectory, destination: Path, clock: Clock, keys: SecretKeys | None = None
+) -> Manifest:
     """Make the new folder ``destination`` a backup of ``data``; return what is in it.
 
+    Whoever has it and ``keys`` has the secrets: these are in it only if they are given.
     It gets its name only when it is whole and on disk. Blocks.
 
     Raises:
@@ -74,8 +80,12 @@ def back_up(data: DataDirectory, destination: Path, clock: Clock) -> Manifest:
     """
     _require_new(destination)
     with reading(data.database) as live, _staging(destination) as folder:
+        found = list(keys.read()) if keys else []
         _copy_database(live, folder / DATABASE, data.database)
-        manifest = _copy_files(data, folder, live, clock.now().wall)
+        if keys:
+            # What is in the copy may be sealed with what a rotation has just added, or dropped.
+            found += [key for key in keys.read() if key not in found]
+        manifest = _copy_files(data, folder, live, clock.now().wall, found)
         (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
         # One sync of everything: an fsync for each of many small logs would take hours.
         os.sync()
@@ -127,7 +137,11 @@ def _copy_database(live: sqlite3.Connection, target: Path, source: Path) -> None
 
 
 def _copy_files(
-    data: DataDirectory, folder: Path, live: sqlite3.Connection, created_at: datetime
+    data: DataDirectory,
+    folder: Path,
+    live: sqlite3.Connection,
+    created_at: datetime,
+    keys: Sequence[SecretKey],
 ) -> Manifest:
     """Copy what the jobs need beside their rows; return the manifest."""
     for name in (STASH, PACKS, LOGS, ARTIFACTS):
@@ -143,6 +157,8 @@ def _copy_files(
             jobs = dict(copy.execute("SELECT status, count(*) FROM jobs GROUP BY status"))
         copied = Copied(database.stat().st_size, backup_folder.digest(database))
         backup.add(DATABASE, copied)
+        if keys:
+            backup.add_keys(keys)
     return Manifest(
         format=FORMAT,
         version=__version__,
@@ -268,6 +284,13 @@ class _Backup:
         if copied is not None:
             self.add(name, copied)
         return copied
+
+    def add_keys(self, keys: Sequence[SecretKey]) -> None:
+        """Have the keys of the secrets in the backup."""
+        name = f"{KEYS}/{SECRETS_KEY}"
+        path = self.folder / name
+        SecretKeys(path).write(keys)
+        self.add(name, Copied(path.stat().st_size, backup_folder.digest(path)))
 
     def add(self, name: str, copied: Copied) -> None:
         """Note a file that is in the backup."""

@@ -4,6 +4,7 @@
 
     DEST/  manifest.json  SHA256SUMS  ci_jobs.db  stash/<job_id>.zip or .tree
            packs/<number>.zip  logs/<job_id>.log  artifacts/<job_id>.tar
+           keys/secrets.key (if that was asked for)
 
 ``SHA256SUMS`` covers every file but the first two (``sha256sum -c`` reads it), and the
 manifest, which is written last, covers ``SHA256SUMS``.
@@ -24,10 +25,12 @@ from ci_common.errors import BackupUnusable
 from ci_persistence.data_directory import (
     ARTIFACTS,
     ARTIFACTS_SUFFIX,
+    KEYS,
     LOG_SUFFIX,
     LOGS,
     PACK_NAME,
     PACKS,
+    SECRETS_KEY,
     STASH,
     STASH_SUFFIXES,
 )
@@ -43,6 +46,7 @@ _STASHED = "|".join(map(re.escape, STASH_SUFFIXES))
 _LINE = re.compile(
     rf"(?P<sha256>[0-9a-f]{{64}})  (?P<name>{re.escape(DATABASE)}"
     rf"|{STASH}/{JOB_ID}(?:{_STASHED})|{PACKS}/{PACK_NAME}"
+    rf"|{KEYS}/{re.escape(SECRETS_KEY)}"
     rf"|{LOGS}/{JOB_ID}{re.escape(LOG_SUFFIX)}"
     rf"|{ARTIFACTS}/{JOB_ID}{re.escape(ARTIFACTS_SUFFIX)})\n"
 )

@@ -16,14 +16,17 @@ from ci_common.clock import Clock
 from ci_common.errors import DatabaseUnusable
 from ci_common.jobs import Job, JobStatus
 from ci_common.project_tree import TREE_SUFFIX, pack_name
+from ci_persistence.audit_chain import ChainBroken, verify
 from ci_persistence.backup_folder import digest
 from ci_persistence.check_accounts import check_accounts
-from ci_persistence.check_files import check_files
+from ci_persistence.check_files import check_files, if_open_to_others
 from ci_persistence.connections import reading
 from ci_persistence.data_directory import DataDirectory
 from ci_persistence.findings import Finding, Kind
 from ci_persistence.job_rows import COLUMNS, job_from_row
 from ci_persistence.schema import Header, load_migrations
+from ci_persistence.secret_keys import SecretKeys
+from ci_persistence.secret_rotation import unreadable
 from ci_persistence.space import DiskSpace, Reserve
 from ci_persistence.webhook_rows import DELIVERY, WEBHOOK, delivery_from_row, webhook_from_row
 
@@ -45,6 +48,8 @@ class Premises:
     grace: float
     space: DiskSpace
     reserve: Reserve
+    keys: SecretKeys | None = None
+    """Those that secrets are sealed with, by default where they are in ``data``."""
 
 
 def check(premises: Premises, pause: Callable[[float], object]) -> list[Finding]:
@@ -72,6 +77,7 @@ def _look(premises: Premises) -> Iterator[Finding]:
     try:
         with reading(data.database) as connection:
             yield from _check_database(data, connection)
+            yield from _check_secrets(premises, connection)
             yield from check_files(
                 data, connection, premises.clock.now().wall, premises.grace, premises.reserve
             )
@@ -102,6 +108,7 @@ def _check_database(data: DataDirectory, connection: sqlite3.Connection) -> Iter
         elif job.attempt and not data.log_of(job.id).is_file():
             yield Finding(Kind.LOG_MISSING, job.id, "the job has run, and its log is gone")
     yield from _check_webhooks(connection)
+    yield from _check_audit(data, connection)
     yield from check_accounts(str(data.database), connection)
     for job in unfinished:
         yield from _check_stash(data, job)
@@ -121,6 +128,21 @@ def _check_webhooks(connection: sqlite3.Connection) -> Iterator[Finding]:
             except (ValueError, msgspec.MsgspecError) as error:
                 what = f"the row cannot be read: {error}"
                 yield Finding(Kind.ROW_UNREADABLE, row["id"], what, repairable=False)
+
+
+def _check_secrets(premises: Premises, connection: sqlite3.Connection) -> Iterator[Finding]:
+    keys = premises.keys or SecretKeys(premises.data.secrets_key)
+    for about, why in unreadable(connection, keys):
+        yield Finding(Kind.SECRET_UNREADABLE, about, why)
+    for path in (keys.path.parent, keys.path):
+        yield from if_open_to_others(path)
+
+
+def _check_audit(data: DataDirectory, connection: sqlite3.Connection) -> Iterator[Finding]:
+    try:
+        verify(connection)
+    except ChainBroken as broken:
+        yield Finding(Kind.AUDIT_CHANGED, str(data.database), f"audit log: {broken.what}")
 
 
 def _check_integrity(data: DataDirectory, connection: sqlite3.Connection) -> Iterator[Finding]:

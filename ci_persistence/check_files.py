@@ -104,13 +104,14 @@ def _open_to_others(data: DataDirectory) -> Iterator[Finding]:
     database = data.database
     beside = [database.with_name(database.name + suffix) for suffix in ("", "-wal", "-shm")]
     for path in (*beside, *folders):
-        yield from _if_open_to_others(path)
+        yield from if_open_to_others(path)
     for folder in folders:
         for entry in files_in(folder):
-            yield from _if_open_to_others(entry)
+            yield from if_open_to_others(entry)
 
 
-def _if_open_to_others(path: Path | os.DirEntry[str]) -> Iterator[Finding]:
+def if_open_to_others(path: Path | os.DirEntry[str]) -> Iterator[Finding]:
+    """Yield that others than its owner have rights to a file or folder, if they do."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:

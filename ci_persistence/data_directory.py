@@ -12,6 +12,9 @@ ZIP_SUFFIX, LOG_SUFFIX, ARTIFACTS_SUFFIX = ".zip", ".log", ".tar"
 STASH_SUFFIXES = (ZIP_SUFFIX, TREE_SUFFIX)
 """A project is stashed as a zip, or as a tree with its contents in packs."""
 
+KEYS, SECRETS_KEY = "keys", "secrets.key"
+"""The folder of keys, and the file of the one that secrets are sealed with."""
+
 PACK_NAME = r"[0-9a-f]{16}\.zip"
 """What the files of packs are called, as a regular expression."""
 
@@ -47,6 +50,11 @@ class DataDirectory:
     def uploads(self) -> Path:
         """Uploads under way."""
         return self.folder / UPLOADS
+
+    @property
+    def secrets_key(self) -> Path:
+        """The key that secrets are sealed with, unless a setting names another place."""
+        return self.folder / KEYS / SECRETS_KEY
 
     @property
     def reserve(self) -> Path:

@@ -18,6 +18,7 @@ from ci_common.errors import AmbiguousJob, JobNotFound
 from ci_common.forecast import Durations
 from ci_common.job_events import EventStore
 from ci_common.job_query import JobPage, JobQuery
+from ci_common.job_secrets import SecretStore
 from ci_common.job_totals import JobTotals
 from ci_common.jobs import LONGEST_HOLD, EndReason, Job, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
@@ -44,11 +45,13 @@ from ci_persistence.job_rows import (
     moment_columns,
     to_microseconds,
 )
+from ci_persistence.job_secrets import SQLiteSecretStore
 from ci_persistence.job_totals import read_totals
 from ci_persistence.job_writes import JobWrites, as_json, required, storable
 from ci_persistence.logs import DEFAULT_MAX_LOG_BYTES, FileLogStore
 from ci_persistence.quotas import SQLiteQuotaStore
 from ci_persistence.results import SQLiteResultStore
+from ci_persistence.secret_keys import SecretKeys
 from ci_persistence.snapshots import SQLiteSnapshotStore
 from ci_persistence.space import DiskSpace
 from ci_persistence.stash import DEFAULT_MAX_UPLOAD_BYTES, FileStash
@@ -70,8 +73,9 @@ class SQLiteJobRepository:
     ``busy_timeout`` is in seconds. Without ``space`` there is no mark that
     free room must not fall below. ``queue_rules`` say in which order jobs start.
     ``keep_projects``: whether a project outlives the end of its job, until it is
-    released. ``quotas`` hold for organisations that have none of their own. Nothing is
-    opened before ``initialize``.
+    released. ``secrets_key_file``: the key of the secrets, by default under ``data_dir``.
+    ``quotas`` hold for organisations that have none of their own. Nothing is opened before
+    ``initialize``.
     """
 
     data_dir: Path
@@ -85,6 +89,7 @@ class SQLiteJobRepository:
     webhooks: WebhookStore
     artifacts: ArtifactStore
     results: ResultStore
+    secrets: SecretStore
     space: Space
 
     def __init__(  # noqa: PLR0913 -- what is kept where, and how much of it
@@ -98,6 +103,7 @@ class SQLiteJobRepository:
         space: Space | None = None,
         queue_rules: QueueRules | None = None,
         keep_projects: bool = True,
+        secrets_key_file: str | os.PathLike[str] | None = None,
         quotas: Quotas = NO_QUOTAS,
     ) -> None:
         file = Path(path).absolute()
@@ -118,6 +124,10 @@ class SQLiteJobRepository:
         self.webhooks = SQLiteWebhookStore(self._database)
         self.artifacts = FileArtifactStore(data.artifacts, data.uploads)
         self.results = SQLiteResultStore(self._database, self.quotas)
+        keys = SecretKeys(
+            Path(secrets_key_file).absolute() if secrets_key_file else data.secrets_key
+        )
+        self.secrets = SQLiteSecretStore(self._database, keys)
 
     async def initialize(self) -> None:
         """Open the database and bring its schema up to date. Idempotent.

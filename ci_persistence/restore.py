@@ -11,7 +11,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ci_common.clock import Clock, Moment, format_utc
@@ -20,11 +20,21 @@ from ci_common.jobs import EndReason, JobStatus, Result
 from ci_persistence import backup_folder
 from ci_persistence import job_statements as sql
 from ci_persistence.backup_folder import DATABASE, Manifest
-from ci_persistence.data_directory import ARTIFACTS, LOGS, PACKS, STASH, DataDirectory
+from ci_persistence.data_directory import (
+    ARTIFACTS,
+    KEYS,
+    LOGS,
+    PACKS,
+    SECRETS_KEY,
+    STASH,
+    DataDirectory,
+)
 from ci_persistence.disk import ensure_folder, fsync_folder
 from ci_persistence.errors import no_room, says_full
 from ci_persistence.job_rows import moment_columns, to_microseconds
 from ci_persistence.schema import load_migrations, upgrade
+from ci_persistence.secret_keys import SecretKeys
+from ci_persistence.secret_rotation import unreadable
 
 _RUNNING = "SELECT id, attempt, stop_reason FROM jobs WHERE status = ?"
 _UNFINISHED = "SELECT id, zip_path FROM jobs WHERE ended_wall IS NULL"
@@ -42,15 +52,21 @@ _SILENCE_WEBHOOKS = (
 class Restored:
     """What a restore did. ``again``: how many jobs ran at the time of the backup, and wait now.
 
+    ``unreadable``: how many secrets cannot be opened for want of their key, which
+    belongs into the file ``secrets_key``.
     ``token`` goes into the names of the restored server's containers.
     """
 
     manifest: Manifest
     again: int
     token: str
+    unreadable: int = 0
+    secrets_key: Path | None = None
 
 
-def restore(source: Path, data: DataDirectory, clock: Clock) -> Restored:
+def restore(
+    source: Path, data: DataDirectory, clock: Clock, keys: SecretKeys | None = None
+) -> Restored:
     """Make ``data``, which must be empty, what the backup ``source`` holds. Blocks.
 
     Jobs that were running start again: their containers belong to the server
@@ -72,10 +88,21 @@ def restore(source: Path, data: DataDirectory, clock: Clock) -> Restored:
         restored = _adapt(database, data, manifest, clock.now())
         for name in (STASH, PACKS, LOGS, ARTIFACTS):
             (folder / name).rename(data.folder / name)
+        keys = keys or SecretKeys(data.secrets_key)
+        lacking = _restore_keys(SecretKeys(folder / KEYS / SECRETS_KEY), keys, database)
         os.sync()
         database.rename(data.database)
         fsync_folder(data.database.parent)
-        return restored
+        return replace(restored, unreadable=lacking, secrets_key=keys.path)
+
+
+def _restore_keys(found: SecretKeys, keys: SecretKeys, database: Path) -> int:
+    """Keep the keys of the backup, if there are any; return how many secrets stay shut."""
+    there = keys.read()
+    if added := [key for key in found.read() if key not in there]:
+        keys.write([*there, *added])
+    with closing(sqlite3.connect(database)) as connection:
+        return sum(1 for _ in unreadable(connection, keys))
 
 
 def ended_before(data: DataDirectory, moment: Moment) -> int:
@@ -116,7 +143,7 @@ def _staging(data: DataDirectory) -> Iterator[tuple[Path, Path]]:
 
 
 def _copy_checked(source: Path, manifest: Manifest, folder: Path, database: Path) -> None:
-    for name in (STASH, PACKS, LOGS, ARTIFACTS):
+    for name in (STASH, PACKS, LOGS, ARTIFACTS, KEYS):
         (folder / name).mkdir(mode=0o700)
     for name, sha256 in backup_folder.read_sums(source, manifest):
         target = database if name == DATABASE else folder / name
@@ -143,6 +170,8 @@ def _adapt(database: Path, data: DataDirectory, manifest: Manifest, now: Moment)
         # The images they speak of are the former server's.
         connection.execute("DELETE FROM snapshots")
         connection.execute(_SILENCE_WEBHOOKS)
+        # Nothing of what runs elsewhere is written here.
+        connection.execute("DELETE FROM given_secrets")
         connection.execute("COMMIT")
     again = sum(stop_reason is None for _, _, stop_reason in running)
     return Restored(manifest, again, token)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ci_common.audit import AuditedAction
 from ci_common.clock import Clock, SystemClock
 from ci_common.errors import DatabaseUnusable
 from ci_controller.lock import ControllerLock
@@ -16,9 +17,11 @@ from ci_persistence.connections import is_outdated
 from ci_persistence.findings import Finding
 from ci_persistence.repair import repair
 from ci_persistence.restore import Restored, ended_before, restore
+from ci_persistence.secret_rotation import rotate
 from ci_persistence.space import Reserve
 from ci_server import bootstrap
 from ci_server.accounts import Accounts
+from ci_server.audit_tools import note_here
 from ci_server.settings import Settings
 
 
@@ -30,8 +33,16 @@ class Repaired:
     problem: str | None
 
 
-def make_backup(settings: Settings, destination: Path, clock: Clock | None = None) -> Manifest:
+def make_backup(
+    settings: Settings,
+    destination: Path,
+    clock: Clock | None = None,
+    *,
+    with_secrets_key: bool = False,
+) -> Manifest:
     """Back up the server's data into the new folder ``destination``.
+
+    Without the key of its secrets, unless that is asked for: who has both can read them.
 
     Raises:
         ConfigurationError: the destination cannot be made.
@@ -40,7 +51,25 @@ def make_backup(settings: Settings, destination: Path, clock: Clock | None = Non
 
     """
     data = bootstrap.data_directory(settings)
-    return back_up(data, destination.absolute(), clock or SystemClock())
+    keys = bootstrap.secret_keys(settings) if with_secrets_key else None
+    manifest = back_up(data, destination.absolute(), clock or SystemClock(), keys)
+    detail = "with the key of the secrets" if with_secrets_key else ""
+    note_here(settings, AuditedAction.BACKUP, str(destination.absolute()), detail=detail)
+    return manifest
+
+
+def rotate_secrets_key(settings: Settings) -> int:
+    """Seal all secrets with a new key; return how many values that were.
+
+    Raises:
+        DatabaseUnusable: there is no database, or none of ours that we know.
+        SecretsUnreadable: one cannot be opened, or the key not be written.
+
+    """
+    data = bootstrap.data_directory(settings)
+    count = rotate(data.database, bootstrap.secret_keys(settings))
+    note_here(settings, AuditedAction.SECRETS_REENCRYPT)
+    return count
 
 
 def restore_backup(settings: Settings, source: Path, clock: Clock | None = None) -> Restored:
@@ -53,8 +82,10 @@ def restore_backup(settings: Settings, source: Path, clock: Clock | None = None)
 
     """
     data = bootstrap.data_directory(settings)
-    restored = restore(source.absolute(), data, clock or SystemClock())
+    keys = bootstrap.secret_keys(settings)
+    restored = restore(source.absolute(), data, clock or SystemClock(), keys)
     bootstrap.build_space(settings).keep_reserve()
+    note_here(settings, AuditedAction.RESTORE, str(source.absolute()))
     return restored
 
 
@@ -85,7 +116,10 @@ def repair_data(
     alone = lock.try_acquire()
     try:
         for finding in findings:
-            yield Repaired(finding, repair(premises, finding, alone=alone))
+            problem = repair(premises, finding, alone=alone)
+            if problem is None:
+                note_here(settings, AuditedAction.REPAIR, finding.subject, finding.kind.value)
+            yield Repaired(finding, problem)
     finally:
         lock.release()
 
@@ -132,4 +166,5 @@ def _premises(settings: Settings, clock: Clock | None) -> Premises:
         grace=settings.orphan_grace,
         space=bootstrap.build_space(settings),
         reserve=Reserve(data.reserve, settings.reserve_bytes),
+        keys=bootstrap.secret_keys(settings),
     )

@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from ci_common.accounts import AccountStore
 from ci_common.clock import SystemClock
@@ -43,6 +44,7 @@ from ci_persistence.errors import translated
 from ci_persistence.inspection import inspect
 from ci_persistence.jobs import SQLiteJobRepository
 from ci_persistence.schema import load_migrations
+from ci_persistence.secret_keys import SecretKeys
 from ci_persistence.space import DiskSpace, Reserve
 from ci_server.api_keys import ApiKeys
 from ci_server.authentication import Authentication, KeyCredentials
@@ -162,6 +164,7 @@ def build_repository(settings: Settings) -> SQLiteJobRepository:
         space=build_space(settings),
         queue_rules=QueueRules(ageing=settings.priority_ageing, share=settings.fair_share),
         keep_projects=settings.keep_projects_for > 0,
+        secrets_key_file=secrets_key_file(settings),
         quotas=Quotas(
             running=settings.org_max_running,
             queued=settings.org_max_queued,
@@ -174,6 +177,16 @@ def build_repository(settings: Settings) -> SQLiteJobRepository:
 def data_directory(settings: Settings) -> DataDirectory:
     """Return where the data is."""
     return DataDirectory(settings.db_path.absolute(), settings.data_folder.absolute())
+
+
+def secret_keys(settings: Settings) -> SecretKeys:
+    """Return the keys that secrets are sealed with."""
+    return SecretKeys(secrets_key_file(settings))
+
+
+def secrets_key_file(settings: Settings) -> Path:
+    """Return the file of the key that secrets are sealed with."""
+    return (settings.secrets_key_file or data_directory(settings).secrets_key).absolute()
 
 
 def build_space(settings: Settings) -> DiskSpace:

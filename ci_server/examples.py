@@ -18,6 +18,7 @@ from ci_server.example_accounts import ACCOUNTS, ORGANISATION_NAME, USER_NAME
 from ci_server.example_api_keys import API_KEYS, KEY_ID
 from ci_server.example_queue import QUEUE
 from ci_server.example_results import COUNTS, COVERAGE, RESULTS
+from ci_server.example_secrets import SECRET_NAME, SECRETS
 from ci_server.example_webhooks import DELIVERY_ID, WEBHOOK_ID, WEBHOOKS
 from ci_server.routes.health import Health, Readiness, Version
 
@@ -107,6 +108,7 @@ _EXAMPLES = (
     Amount(used=3, limit=4),
     *QUEUE,
     *RESULTS,
+    *SECRETS,
     *WEBHOOKS,
     *API_KEYS,
     *ACCOUNTS,
@@ -125,6 +127,7 @@ PARAMETERS: Mapping[str, Any] = {
     "path": "report/index.html",
     "webhook_id": WEBHOOK_ID,
     "delivery_id": DELIVERY_ID,
+    "name": SECRET_NAME,
     "key_id": KEY_ID,
     "user": "ada",
     "ended": True,

@@ -41,6 +41,8 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         errors.UserNotFound.code: HTTPStatus.NOT_FOUND,
         errors.OrganisationNotFound.code: HTTPStatus.NOT_FOUND,
         errors.KeyNotFound.code: HTTPStatus.NOT_FOUND,
+        errors.SecretNotFound.code: HTTPStatus.NOT_FOUND,
+        errors.SecretsUnreadable.code: HTTPStatus.INTERNAL_SERVER_ERROR,
         errors.NameTaken.code: HTTPStatus.CONFLICT,
         errors.LastAdmin.code: HTTPStatus.CONFLICT,
         errors.OrganisationInUse.code: HTTPStatus.CONFLICT,

@@ -53,6 +53,10 @@ class Settings(BaseModel):
     """The folder for zips, logs and locks. Unset: that of ``ci_jobs.db``, or beside ``x.db``
     a folder ``x.data``, so that two databases in one folder share nothing."""
 
+    secrets_key_file: Path | None = Field(default=None, examples=["/etc/standby-ci/secrets.key"])
+    """The file with the key that secrets are encrypted with, made at the first use.
+    Unset: ``keys/secrets.key`` in the data directory. Keep a copy apart from backups."""
+
     container_prefix: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,40})?$")
     """Begins the name of every container; servers that share an engine need different ones."""
 

@@ -187,6 +187,18 @@ class Submissions:
                     hint="Leave it out. Docker can on btrfs, zfs, and XFS with pquota.",
                 )
 
+    async def _check_secrets(self, new: NewJob) -> None:
+        names = new.recipe.secrets
+        if not names:
+            return
+        missing = await self.repository.secrets.missing(new.organisation, new.project, names)
+        if missing:
+            where = f"the project {new.project!r}" if new.project else "a job without a project"
+            raise InvalidOption(
+                f"secrets: there is none named {', '.join(missing)} for {where}",
+                hint="Keep it first: ci secret set NAME; ci secret ls shows those there are.",
+            )
+
     def require_room(self, wanted: int = 0) -> None:
         """Take nothing in while there is no room. Raises ``StorageFull``."""
         shortage = self.repository.space.shortage(wanted)
@@ -197,7 +209,7 @@ class Submissions:
         options = asked.options
         return NewJob(
             id=job_id,
-            recipe=_with_artifacts(stashed.recipe, asked.artifacts),
+            recipe=_with_more(stashed.recipe, asked.artifacts, asked.secrets),
             zip_path=stashed.upload.path,
             zip_size=stashed.size,
             zip_sha256=stashed.sha256,
@@ -228,6 +240,7 @@ class Submissions:
         """
         try:
             await self._check_disk(new.recipe)
+            await self._check_secrets(new)
             # Cancelling does not stop the SQL. The row may be there or not, so
             # the zip stays then: without a row it is swept.
             job, is_new = await asyncio.shield(self.repository.add(new))
@@ -269,6 +282,7 @@ class _Asked:
         self.command = form.command
         self.project = form.project
         self.artifacts = form.artifacts
+        self.secrets = form.secrets
         self.options = form.options
 
     def fingerprint(self, digest: str) -> str:
@@ -276,10 +290,17 @@ class _Asked:
         said: tuple[object, ...] = (digest, self.command, self.project)
         # What is not said leaves it as it always was: a key may be older than this version.
         said += (self.artifacts,) if self.artifacts else ()
+        said += (("secrets", self.secrets),) if self.secrets else ()
         said += (self.options.given,) if self.options.given else ()
         return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
 
 
-def _with_artifacts(recipe: Recipe, patterns: tuple[str, ...]) -> Recipe:
-    both = dict.fromkeys((*recipe.artifacts, *patterns))
-    return replace(recipe, artifacts=tuple(both)) if patterns else recipe
+def _with_more(recipe: Recipe, patterns: tuple[str, ...], secrets: tuple[str, ...]) -> Recipe:
+    """Return ``recipe`` with the artifacts and secrets that were asked for beside its own."""
+    if not (patterns or secrets):
+        return recipe
+    return replace(
+        recipe,
+        artifacts=tuple(dict.fromkeys((*recipe.artifacts, *patterns))),
+        secrets=tuple(dict.fromkeys((*recipe.secrets, *secrets))),
+    )

@@ -17,6 +17,7 @@ from python_multipart.multipart import parse_options_header
 
 from ci_common.errors import InvalidOption, InvalidRequest, UploadAborted, UploadTooLarge
 from ci_common.job_options import MAX_LABELS, OPTIONS, JobOptions, read_options
+from ci_common.job_secrets import read_secret_names
 from ci_common.recipe import check_pattern
 from ci_common.stash import Upload
 
@@ -33,7 +34,12 @@ PAUSE = 1.0
 FORM_OVERHEAD = 128 * 1024
 """Bytes a body may have beyond its file: boundaries, part headers, the other fields."""
 
-FIELD_LIMITS: Mapping[str, int] = {"command": 64 * 1024, "project": 1024, "artifact": 16 * 1024}
+FIELD_LIMITS: Mapping[str, int] = {
+    "command": 64 * 1024,
+    "project": 1024,
+    "artifact": 16 * 1024,
+    "secret": 16 * 1024,
+}
 """Bytes of the fields beside ``file``."""
 
 LONGEST_OPTION = 4 * 1024
@@ -182,9 +188,26 @@ class UploadForm:
                 f"the field artifact: {why}", hint="Write it like htmlcov/** or report.xml."
             ) from error
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Names of secrets to give to the job, beside those that the project names.
+
+        Raises:
+            InvalidRequest: one is no name of a secret, or there are too many.
+
+        """
+        try:
+            text = self._fields.get("secret", b"").decode()
+            return read_secret_names(line for line in text.split("\n") if line.strip())
+        except ValueError as error:
+            why = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
+            raise InvalidRequest(
+                f"the field secret: {why}", hint="Name it as ci secret ls does: PYPI_TOKEN."
+            ) from error
+
     def check(self) -> None:
         """Return if every field can be used. Raises ``InvalidRequest``."""
-        _ = self.command, self.project, self.artifacts
+        _ = self.command, self.project, self.artifacts, self.secrets
 
     @property
     def options(self) -> JobOptions:
@@ -237,7 +260,7 @@ class UploadForm:
         if name != "file" and name not in self._limits:
             raise InvalidRequest(
                 f"the form has a field {name[:50]!r} that means nothing here",
-                hint="The fields are file, manifest, command, project, artifact,"
+                hint="The fields are file, manifest, command, project, artifact, secret,"
                 f" {', '.join(OPTIONS)}.",
             )
         if name == "manifest" and not self._limits[name]:
@@ -245,8 +268,8 @@ class UploadForm:
                 "this server takes no manifests (CI_BLOB_BYTES=0)",
                 hint="Send the project's zip as the field file.",
             )
-        if name == "artifact" and name in self._fields:
-            # It may come more than once; a line is a pattern.
+        if name in ("artifact", "secret") and name in self._fields:
+            # It may come more than once; a line is a pattern, or a name.
             self._part = name
             self._fields[name] += b"\n"
             return

@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "Run a project without a server: one job, and all is gone.",
     "serve": "Start a server.",
     "cache": "Show what the server keeps between jobs, or have it give that up.",
+    "secret": "Keep secrets for jobs, which they are given by name.",
     "webhooks": "Have other systems told of jobs, and see what became of it.",
     "login": "Keep an API key for a server.",
     "logout": "Forget the API key of a server.",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ci_client.admin.audit import audit
 from ci_client.admin.data import server_settings
 from ci_client.admin.firewall import firewall
 from ci_client.admin.keys import key
@@ -31,17 +32,25 @@ def command() -> None:
 
 @command.command
 @click.argument("destination", metavar="DEST", type=click.Path(path_type=Path))
+@click.option(
+    "--with-secrets-key",
+    is_flag=True,
+    help="Also the key of the secrets: who has the backup can read them then.",
+)
 @data_dir_option
 @pass_invocation
-def backup(invocation: Invocation, destination: Path, data_dir: Path | None) -> int:
+def backup(
+    invocation: Invocation, *, destination: Path, with_secrets_key: bool, data_dir: Path | None
+) -> int:
     """Back up everything into the new folder DEST, while the server runs or not.
 
     DEST appears only when the backup is whole. Its path is printed on stdout.
+    Secrets are in it encrypted, and without their key unless you ask for that.
     """
     settings = server_settings(data_dir)
     from ci_server.administration import make_backup
 
-    manifest = make_backup(settings, destination)
+    manifest = make_backup(settings, destination, with_secrets_key=with_secrets_key)
     for problem in manifest.problems:
         invocation.terminal.warn(f"{problem}; `ci admin check` says what can be done")
     invocation.terminal.data(f"{destination}\n")
@@ -76,6 +85,11 @@ def restore(invocation: Invocation, source: Path, data_dir: Path | None) -> int:
     )
     for problem in restored.manifest.problems:
         terminal.warn(f"known since the backup: {problem}")
+    if restored.unreadable:
+        terminal.warn(
+            f"{count(restored.unreadable, 'secret')} cannot be read: their key is not in this "
+            f"backup. Put a copy of it at {restored.secrets_key}, or set them again: ci secret set"
+        )
     _say_what_follows(terminal, about_to_expire(settings), settings, restored.token)
     return Exit.PASSED
 
@@ -124,6 +138,25 @@ def check(invocation: Invocation, *, as_json: bool, repair: bool, data_dir: Path
     return Exit.JOB_FAILED if left else Exit.PASSED
 
 
+@command.command("rotate-secrets-key")
+@data_dir_option
+@pass_invocation
+def rotate_secrets_key(invocation: Invocation, data_dir: Path | None) -> int:
+    """Encrypt all secrets with a new key, while the server runs or not.
+
+    The old key is kept until that is done. Copies of it still open backups
+    that were made before.
+    """
+    settings = server_settings(data_dir)
+    from ci_server.administration import rotate_secrets_key as rotate
+
+    values = rotate(settings)
+    invocation.terminal.note(
+        f"{count(values, 'value')} encrypted with a new key; keep a copy of its file apart"
+    )
+    return Exit.PASSED
+
+
 def _as_json(outcome: "Repaired", *, repair: bool) -> str:
     finding = outcome.finding
     facts = {
@@ -151,3 +184,4 @@ command.add_command(user)
 command.add_command(org)
 command.add_command(firewall)
 command.add_command(key)
+command.add_command(audit)

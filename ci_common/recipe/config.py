@@ -20,6 +20,9 @@ FEWEST_PIDS = 16
 SMALLEST_DISK = 16 * 1024**2
 """Bytes."""
 
+MOST_SECRETS = 50
+"""Secrets that a job may ask for."""
+
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 READ_ONLY_ENV = frozenset(
@@ -180,6 +183,16 @@ def check_env_name(name: str) -> str:
     return name
 
 
+def _secrets(value: object) -> tuple[str, ...]:
+    expected = 'a list of names of secrets, such as ["PYPI_TOKEN"]'
+    if not isinstance(value, list):
+        _fail(expected, value)
+    names = tuple(dict.fromkeys(check_env_name(_text(name, expected)) for name in value))
+    if len(names) > MOST_SECRETS:
+        raise ValueError(f"names {len(names)} secrets; {MOST_SECRETS} are the most for a job")
+    return names
+
+
 def _env_value(name: str, value: object) -> str:
     usable = isinstance(value, str | int | float) and not isinstance(value, bool)
     if not usable:
@@ -268,6 +281,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "install": _install,
     "command": _command,
     "env": _env,
+    "secrets": _secrets,
     "timeout": _timeout,
     "memory": _memory,
     "cpus": _cpus,

@@ -42,6 +42,8 @@ class Recipe:
     """Patterns of JUnit XML files below ``root`` that are read beside what pytest says."""
     coverage: tuple[str, ...] = ()
     """Patterns of Cobertura XML files below ``root``; by default ``coverage.xml`` is looked for."""
+    secrets: tuple[str, ...] = ()
+    """Names of the secrets that the job is given in its environment; never their values."""
     path: tuple[str, ...] = ()
     """Folders below ``root`` that Python imports from, first ones first; ``.`` is ``root``."""
     root: str = ""

@@ -12,12 +12,19 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ci_common.access import NOBODYS
-from ci_common.errors import CIError, ContainerGone, EngineError, EngineUnavailable
+from ci_common.errors import (
+    CIError,
+    ContainerGone,
+    EngineError,
+    EngineUnavailable,
+    SecretsUnreadable,
+)
 from ci_common.executor import Executor
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import EndReason, Job, Result
 from ci_common.recipe import Recipe
 from ci_common.signals import Signals, job_topic
+from ci_controller.job_secrets import JobSecrets, masked_results
 from ci_controller.results.gathering import Gathering
 from ci_controller.settings import ResultLimits
 
@@ -43,6 +50,7 @@ class Collector:
     executor: Executor
     limits: ResultLimits
     signals: Signals
+    secrets: JobSecrets
     _tries: Counter[str] = field(default_factory=Counter)
 
     async def collect(self, job: Job, container: str) -> None:
@@ -62,8 +70,8 @@ class Collector:
             await self._give_up(job, f"the container engine failed: {error.detail}")
         except ContainerGone:
             await self._give_up(job, "its container was gone before anything was collected")
-        except EngineError as error:
-            await self._give_up(job, error.detail)
+        except (EngineError, SecretsUnreadable) as error:
+            await self._give_up(job, await self.secrets.hidden(job, error.detail) or "")
         except CIError:
             raise  # the database's trouble: the next look takes it up
         except Exception:  # noqa: BLE001 -- else it would be tried for ever
@@ -83,7 +91,8 @@ class Collector:
                 )
                 if not whole:
                     gathering.leave_out(path, f"it holds more than {most} bytes")
-            results = await asyncio.to_thread(gathering.finish)
+            masks = await self.secrets.masks(job)
+            results = await asyncio.to_thread(lambda: masked_results(gathering.finish(), masks))
             await self.repository.results.record(job.id, results)
         finally:
             await asyncio.to_thread(gathering.close)

@@ -11,6 +11,7 @@ from ci_server.routes.audit import list_audit
 from ci_server.routes.cache import list_cache, prune_cache
 from ci_server.routes.events import list_events, listen, stream_events
 from ci_server.routes.health import get_health, get_readiness, get_version
+from ci_server.routes.job_secrets import SECRET_HANDLERS
 from ci_server.routes.jobs import cancel_job, get_job, list_jobs
 from ci_server.routes.logs import get_log, head_log
 from ci_server.routes.metrics import get_metrics
@@ -64,6 +65,7 @@ MANAGEMENT: Sequence[ControllerRouterHandler] = (
     stream_events,
     list_events,
     listen,
+    *SECRET_HANDLERS,
     *WEBHOOK_HANDLERS,
     list_audit,
     get_usage,

@@ -200,6 +200,11 @@ def _form() -> RequestBody:
             description="A pattern of files to keep when the job has ended, beside those that "
             "the project names: `htmlcov/**`. May be repeated.",
         ),
+        "secret": Schema(
+            type=OpenAPIType.STRING,
+            description="The name of a secret to give to the job, beside those that the project "
+            "names: `PYPI_TOKEN`. May be repeated.",
+        ),
         "project": Schema(
             type=OpenAPIType.STRING, max_length=200, description="A name for lists of jobs."
         ),

@@ -15,6 +15,7 @@ from ci_common.clock import Moment
 from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound, QuotaExceeded
 from ci_common.forecast import Durations
 from ci_common.job_query import JobPage, JobQuery
+from ci_common.job_secrets import SecretStore
 from ci_common.job_totals import Distribution, JobTotals
 from ci_common.jobs import (
     Change,
@@ -45,6 +46,7 @@ from tests.fakes.blobs import InMemoryBlobStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.job_events import InMemoryEventStore
 from tests.fakes.job_query import durations_of, page_of
+from tests.fakes.job_secrets import InMemorySecretStore
 from tests.fakes.results import InMemoryResultStore
 from tests.fakes.snapshots import InMemorySnapshotStore
 from tests.fakes.webhooks import InMemoryWebhookStore
@@ -106,6 +108,7 @@ class InMemoryJobRepository:
     webhooks: WebhookStore
     artifacts: ArtifactStore
     results: ResultStore
+    secrets: SecretStore
 
     def __init__(
         self,
@@ -132,6 +135,7 @@ class InMemoryJobRepository:
         self.results = InMemoryResultStore(
             self._jobs, lambda organisation: self.quotas.of(organisation).artifact_bytes
         )
+        self.secrets = InMemorySecretStore(self._jobs)
         self._ended: dict[str, Moment] = {}
         self._packs: dict[str, frozenset[int]] = {}
         self._keys: dict[tuple[str, str | None], tuple[str, str]] = {}

@@ -36,6 +36,7 @@ class Scenario:
     who submits gives up with the first crash, and comes again when all is swept.
     ``cancels``: who submits cancels the job when it has said something.
     ``forgets``: how many of the jobs there were are not kept.
+    ``secrets``: those that are kept before.
     ``artifacts``: how many files it must have left in the end.
     ``size``: bytes of a file that does not shrink. ``snapshots``: how many
     there must be in the end.
@@ -52,6 +53,7 @@ class Scenario:
     cancels: bool = False
     forgets: int = 0
     artifacts: int = 0
+    secrets: Mapping[str, str] = field(default_factory=dict)
     standbys: int = 0
     snapshots: int = 0
 
@@ -85,6 +87,8 @@ def _installing(**more: object) -> Scenario:
     return Scenario(files=files, log=_INSTALLED + _RUNS, **more)
 
 
+_SAYS_THE_REST = 'sleep 0.2\nprintf "%s\\n" "$TOKEN" | tail -c 10\n'
+
 _LEAVES = "echo two >out.txt\n"
 
 
@@ -98,6 +102,15 @@ SCENARIOS: Mapping[str, Scenario] = {
     "standby": _plain(standbys=1),
     "large": _plain(size=2_500_000, settings={"blob_bytes": "0"}),
     "abandoned": _plain(abandoned=True),
+    "secret": Scenario(
+        files={
+            "ci.toml": f"secrets = ['TOKEN']\n{_CONFIGURED}",
+            "run.sh": 'printf "%s" "$TOKEN" | head -c 9\n' + _SAYS_THE_REST + SCRIPT,
+        },
+        log="Found ci.toml.\nRuns sh run.sh.\nci.toml sets install, secrets, command.\n"
+        "Running tests...\n$ sh run.sh\n******************\none\ntwo\n",
+        secrets={"TOKEN": "open-sesame-please"},
+    ),
     "leaves files": Scenario(
         files={
             "ci.toml": f"artifacts = ['*.txt']\n{_CONFIGURED}",

@@ -36,7 +36,11 @@ def set_up(wire: Tripwire) -> None:
 def _behind(build: Callable[..., Any], protocol: type, wire: Tripwire) -> Callable[..., Any]:
     @wraps(build)
     def built(*arguments: Any) -> Any:
-        return stand_in(build(*arguments), protocol, wire, frozenset(STEPS))
+        real = build(*arguments)
+        made = stand_in(real, protocol, wire, frozenset(STEPS))
+        if hasattr(real, "accounts"):
+            made.accounts = real.accounts
+        return made
 
     return built
 

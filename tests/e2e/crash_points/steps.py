@@ -22,6 +22,7 @@ from ci_common.executor import (
 )
 from ci_common.job_events import EventStore
 from ci_common.job_repository import JobRepository
+from ci_common.job_secrets import SecretStore
 from ci_common.logs import LogReader, LogStore, LogWriter
 from ci_common.project_zip import ProjectFiles
 from ci_common.quotas import QuotaStore
@@ -91,6 +92,7 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
         "webhooks": READS,
         "artifacts": READS,
         "results": READS,
+        "secrets": READS,
         "space": READS,
         "initialize": (_at("plain"),),
         "close": _ENDS,
@@ -248,6 +250,15 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
         "failed_tests": READS,
         "history": READS,
         "flaky": READS,
+    },
+    SecretStore: {
+        "all": READS,
+        "set": Off("what `ci secret set` asks for, in one transaction"),
+        "remove": Off("what `ci secret rm` asks for, in one transaction"),
+        "missing": READS,
+        "give": (_at("secret", 5),),
+        "given": READS,
+        "take_back": (_at("secret", 9),),
     },
     AuditLog: {
         "record": Off("told when what it tells of is on disk; without accounts of no job"),

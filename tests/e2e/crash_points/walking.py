@@ -43,6 +43,8 @@ class Walker:
 
     def live_before(self) -> int:
         """Live through what was before the crash; return how many jobs that took."""
+        if self.scenario.secrets:
+            self._keep_secrets()
         if not self.scenario.before:
             return 0
         self.server.start()
@@ -54,6 +56,13 @@ class Walker:
             for pack in (self.server.folder / "packs").iterdir():
                 pack.unlink()
         return 1
+
+    def _keep_secrets(self) -> None:
+        self.server.start()
+        for name, value in self.scenario.secrets.items():
+            url = f"{self.server.url}/api/v1/secrets/{name}"
+            httpx2.put(url, json={"value": value}, timeout=60).raise_for_status()
+        self.server.kill()
 
     def crash(self, point: Point, *, with_client: bool) -> None:
         """Run the server until it kills itself at the point."""

@@ -139,6 +139,9 @@ class Handler(BaseHTTPRequestHandler):
             body = b"".join(self._chunks())
         self._handle(body)
 
+    def do_PUT(self) -> None:
+        self.do_POST()
+
     def _chunks(self) -> Iterable[bytes]:
         while size := int(self.rfile.readline(), 16):
             yield self.rfile.read(size)

@@ -307,4 +307,9 @@ def test_completion_knows_the_commands() -> None:
     environ = {"_CI_COMPLETE": "bash_complete", "COMP_WORDS": "ci s", "COMP_CWORD": "1"}
     with ci(**environ) as process:
         assert process.stdout is not None
-        assert process.stdout.read().split() == [b"plain,submit", b"plain,status", b"plain,serve"]
+        assert process.stdout.read().split() == [
+            b"plain,submit",
+            b"plain,status",
+            b"plain,serve",
+            b"plain,secret",
+        ]

@@ -12,6 +12,7 @@ image = "python:3.13-slim"
 install = ["pip install -e .", "make data"]
 command = ["python", "-m", "unittest"]
 env = { DEBUG = "1", LEVEL = 3 }
+secrets = ["TOKEN", "KEY", "TOKEN"]
 timeout = "1h30m"
 memory = "2g"
 cpus = 0.5
@@ -32,6 +33,7 @@ def test_every_key_is_taken_as_it_is_said():
     assert recipe.project == ("ci_venv with-pip", "pip install -e .", "make data")
     assert recipe.command == ("python", "-m", "unittest")
     assert recipe.env == {"DEBUG": "1", "LEVEL": "3"}
+    assert recipe.secrets == ("TOKEN", "KEY")
     assert recipe.timeout == 5400
     assert recipe.memory == 2 * 1024**3
     assert (recipe.cpus, recipe.network) == (0.5, "none")
