@@ -17,8 +17,11 @@ LONGEST_EMAIL = 254
 NAME_PATTERN = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}"
 """What the name of a user or an organisation looks like: it stands in addresses and headers."""
 
+EMAIL_PATTERN = r"[!-?A-~]+@[!-?A-~]+"
+"""What an address looks like: as little as needed, and nothing that drives a terminal."""
+
 _NAME = re.compile(NAME_PATTERN)
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_EMAIL = re.compile(EMAIL_PATTERN)
 
 
 def require_name(name: str) -> str:
@@ -39,7 +42,7 @@ def require_name(name: str) -> str:
 
 def require_email(email: str) -> str:
     """Return ``email`` if it can be one, or is empty. Raises ``InvalidRequest``."""
-    fits = len(email) <= LONGEST_EMAIL and email.isprintable() and _EMAIL.fullmatch(email)
+    fits = len(email) <= LONGEST_EMAIL and _EMAIL.fullmatch(email)
     if email and not fits:
         raise InvalidRequest(
             f"email: {email[:80]!r} is not an address",

@@ -7,13 +7,23 @@ from typing import Annotated
 import msgspec
 
 from ci_common.access import Role
-from ci_common.accounts import LONGEST_EMAIL, LONGEST_NAME, Organisation, User
+from ci_common.accounts import (
+    EMAIL_PATTERN,
+    LONGEST_EMAIL,
+    LONGEST_NAME,
+    NAME_PATTERN,
+    Organisation,
+    User,
+)
 from ci_common.clock import format_utc
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
-Email = Annotated[str, msgspec.Meta(max_length=LONGEST_EMAIL)]
-# A larger number would not be the same in every reader of JSON.
-Quota = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Name = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME, pattern=f"^{NAME_PATTERN}$")
+]
+Email = Annotated[str, msgspec.Meta(max_length=LONGEST_EMAIL, pattern=f"^({EMAIL_PATTERN})?$")]
+# A larger number would not be the same in every reader of JSON; a minimum of 0 is left out of
+# the description by the framework.
+Quota = Annotated[int, msgspec.Meta(gt=-1, le=2**53)]
 
 
 class UserRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

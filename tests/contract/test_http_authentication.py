@@ -120,3 +120,38 @@ def test_a_socket_is_refused_before_it_is_one(server):
     answer = server.get("/api/v1/events", headers=handshake)
     assert outcome(answer) == (401, "not_signed_in")
     assert answer.headers["www-authenticate"] == CHALLENGE
+
+
+def test_bad_keys_have_a_limit_of_their_own_that_good_ones_do_not_mind(tmp_path):
+    with running_server(tmp_path, trusted_proxies="127.0.0.1", rate_limit_failures="2") as limited:
+        people = People(limited)
+        people.user("root", server_admin=True)
+        here = {"X-Forwarded-For": "192.0.2.1"}
+        bad, good = {"Authorization": "Bearer sci_guess"} | here, people.key("root") | here
+        answers = [limited.get("/jobs", headers=bad) for _ in range(3)]
+        assert [each.status_code for each in answers] == [401, 401, 429]
+        assert int(answers[2].headers["retry-after"]) > 0
+        assert limited.get("/jobs", headers=good).status_code == 200
+        elsewhere = bad | {"X-Forwarded-For": "192.0.2.2"}
+        assert limited.get("/jobs", headers=elsewhere).status_code == 401
+
+
+def test_what_exactly_is_wrong_is_told_to_server_admins_only(server, people, ada):
+    people.user("root", server_admin=True)
+    root = people.key("root")
+    server.controller.engine_error = "no route to 10.1.2.3"
+    try:
+        told = [server.get("/ready", headers=each) for each in ({}, ada, root)]
+    finally:
+        server.controller.engine_error = None
+    assert {each.status_code for each in told} == {503}
+    assert ["10.1.2.3" in each.text for each in told] == [False, False, True]
+    assert all(list(each.json()["problems"]) == ["engine"] for each in told)
+    assert [each.json()["queued"] for each in told] == [None, None, 0]
+
+
+def test_who_forwards_is_believed_about_the_host_only_if_trusted(tmp_path):
+    page = {"Origin": "https://ci.example", "X-Forwarded-Host": "ci.example"}
+    for proxies, status in (("", 403), ("127.0.0.1", 200)):
+        with running_server(tmp_path, trusted_proxies=proxies) as behind:
+            assert behind.post("/submit-async", headers=page).status_code == status

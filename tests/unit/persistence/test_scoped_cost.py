@@ -108,11 +108,13 @@ async def test_a_submission_costs_the_same_however_many_wait(path, repository):
 @pytest.mark.parametrize("sort", [JobSort.NEWEST, JobSort.OLDEST])
 async def test_a_page_goes_as_far_as_the_shortest_of_its_walks(repository, sort):
     """One organisation's window is over long before the other's: nothing is left out for it."""
-    for number in range(12):
-        for organisation, project in (("ours", "wanted"), ("also ours", "other")):
-            is_wanted = number % 4 == 0 and organisation == "also ours"
-            name = "wanted" if is_wanted else project
-            await repository.add(new_job(organisation=organisation, project=name))
+    wanted = 0
+    for number in range(24):
+        for organisation, gap, hit in (("ours", 1, 3), ("also ours", 4, 8)):
+            if number % gap == 0:
+                project = "other" if number % hit else "wanted"
+                wanted += project == "wanted"
+                await repository.add(new_job(organisation=organisation, project=project))
     asked = JobFilter(within=BOTH, texts=frozenset({"wanted"}))
     query, found = JobQuery(filter=asked, sort=sort, limit=2), []
     while True:
@@ -122,4 +124,4 @@ async def test_a_page_goes_as_far_as_the_shortest_of_its_walks(repository, sort)
             break
         query = replace(query, after=page.next)
     assert found == sorted(found, reverse=sort.descending)
-    assert len(found) == 12 + 3
+    assert len(found) == wanted
