@@ -118,6 +118,11 @@ ROWS: Mapping[str, Row] = {
     "GET /events/history": LIST,
     "GET /cache": LIST,
     "DELETE /cache": Row(least=Role.ADMIN, other=SERVED),
+    "GET /secrets": Row(least=Role.MEMBER, other=SERVED),
+    "PUT /secrets/{name:str}": Row(
+        least=Role.ADMIN, fill={"name": "secret"}, body=lambda _: {"value": "open-sesame-or-else"}
+    ),
+    "DELETE /secrets/{name:str}": Row(least=Role.ADMIN, fill={"name": "secret"}),
     "GET /webhooks": Row(least=Role.ADMIN, other=SERVED),
     "GET /webhooks/dead": Row(least=Role.ADMIN, other=SERVED),
     "POST /webhooks": Row(least=Role.ADMIN, body=lambda _: {"url": "https://hooks.example/ci"}),

@@ -38,8 +38,9 @@ def _behind(build: Callable[..., Any], protocol: type, wire: Tripwire) -> Callab
     def built(*arguments: Any) -> Any:
         real = build(*arguments)
         made = stand_in(real, protocol, wire, frozenset(STEPS))
-        if hasattr(real, "accounts"):
-            made.accounts = real.accounts
+        for beside in ("accounts", "audit"):  # of the store itself; no job's path leads there
+            if hasattr(real, beside):
+                setattr(made, beside, getattr(real, beside))
         return made
 
     return built
