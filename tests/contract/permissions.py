@@ -70,6 +70,9 @@ class Row:
             return SERVED
         if self.of_user and caller not in {"root", "scoped"}:
             return HIDDEN
+        return self._in_organisation(caller)
+
+    def _in_organisation(self, caller: str) -> Outcome:
         if caller == "other" and self.least is not None:
             return self.other
         if caller == "both" and self.other is SERVED:
@@ -126,6 +129,11 @@ ROWS: Mapping[str, Row] = {
     "GET /events/history": LIST,
     "GET /cache": LIST,
     "DELETE /cache": Row(least=Role.ADMIN, other=SERVED),
+    "GET /secrets": Row(least=Role.MEMBER, other=SERVED),
+    "PUT /secrets/{name:str}": Row(
+        least=Role.ADMIN, fill={"name": "secret"}, body=lambda _: {"value": "open-sesame-or-else"}
+    ),
+    "DELETE /secrets/{name:str}": Row(least=Role.ADMIN, fill={"name": "secret"}),
     "GET /webhooks": Row(least=Role.ADMIN, other=SERVED),
     "GET /webhooks/dead": Row(least=Role.ADMIN, other=SERVED),
     "POST /webhooks": Row(least=Role.ADMIN, body=lambda _: {"url": "https://hooks.example/ci"}),

@@ -40,6 +40,9 @@ NOTED = {("api_keys", "last_used")}
 """Columns that say who asked, and change with whatever is asked."""
 
 
+SECRET_BODY = {"value": "open-sesame-or-else"}
+
+
 class World:
     """A server with two organisations, and things of ``acme`` to ask for."""
 
@@ -151,6 +154,12 @@ class World:
         assert made.status_code == 201, made.text
         return made.json()["id"]
 
+    def make_secret(self) -> str:
+        path = "/api/v1/secrets/TOKEN"
+        made = self.client.put(path, json=SECRET_BODY, headers=self._keys["admin"])
+        assert made.status_code in {200, 201}, made.text
+        return "TOKEN"
+
     def make_key_id(self) -> str:
         return key_id(self.people.key(self.make_new_user())["Authorization"])
 
@@ -174,7 +183,7 @@ def ask(
 ) -> tuple[int, str | None]:
     """Return the status and the code of the problem, if the answer is one."""
     method = "GET" if route.method == SOCKET else route.method
-    if method == "POST":
+    if method == "POST" or "/secrets/" in route.path:
         headers = headers | {"CI-Organisation": "acme"}
     if route.method == SOCKET:
         headers = headers | UPGRADE

@@ -38,8 +38,10 @@ def _behind(build: Callable[..., Any], protocol: type, wire: Tripwire) -> Callab
     def built(*arguments: Any) -> Any:
         real = build(*arguments)
         made = stand_in(real, protocol, wire, frozenset(STEPS))
-        if hasattr(real, "accounts"):
-            made.accounts = real.accounts
+        # What is of the class alone, and not of the protocol, is on no job's path.
+        for name, value in vars(real).items():
+            if not name.startswith("_") and not hasattr(made, name):
+                setattr(made, name, value)
         return made
 
     return built
