@@ -136,6 +136,7 @@ ROWS: Mapping[str, Row] = {
     "DELETE /keys/{key_id:str}": Row(of_user=True),
     "POST /keys/{key_id:str}/rotate": Row(of_user=True),
     OWN_KEY: Row(known=True),
+    "GET /audit": Row(least=Role.ADMIN, other=SERVED),
     "GET /users": SERVER,
     "POST /users": Row(least=None, body=lambda world: {"name": world.new_name()}),
     "GET /users/{user_name:str}": SERVER,
@@ -150,6 +151,7 @@ ROWS: Mapping[str, Row] = {
     ),
     "POST /organisations/{organisation:str}/adopt": SERVER,
     "GET /organisations/{organisation:str}/members": Row(),
+    "GET /organisations/{organisation:str}/usage": Row(),
     "PUT /organisations/{organisation:str}/members/{user_name:str}": Row(
         least=Role.ADMIN, fill={"user_name": "new_user"}, body=lambda _: {"role": "viewer"}
     ),
