@@ -154,6 +154,7 @@ ROWS: Mapping[str, Row] = {
     "DELETE /keys/{key_id:str}": Row(of_user=True),
     "POST /keys/{key_id:str}/rotate": Row(of_user=True),
     OWN_KEY: Row(known=True),
+    "GET /audit": Row(least=Role.ADMIN, other=SERVED),
     "GET /users": SERVER,
     "POST /users": Row(least=None, body=lambda world: {"name": world.new_name()}),
     "GET /users/{user_name:str}": SERVER,
