@@ -20,6 +20,7 @@ from ci_common.jobs import LONGEST_HOLD, EndReason, Job, NewJob, QueueCounts, Re
 from ci_common.logs import LogStore
 from ci_common.queue_rules import QueueRules
 from ci_common.results import ResultStore
+from ci_common.sign_in import SignInStore
 from ci_common.snapshots import SnapshotStore
 from ci_common.space import Space
 from ci_common.stash import Stash
@@ -42,6 +43,7 @@ from ci_persistence.job_totals import read_totals
 from ci_persistence.job_writes import JobWrites, as_json, required, storable
 from ci_persistence.logs import DEFAULT_MAX_LOG_BYTES, FileLogStore
 from ci_persistence.results import SQLiteResultStore
+from ci_persistence.sign_in import SQLiteSignInStore
 from ci_persistence.snapshots import SQLiteSnapshotStore
 from ci_persistence.space import DiskSpace
 from ci_persistence.stash import DEFAULT_MAX_UPLOAD_BYTES, FileStash
@@ -75,6 +77,7 @@ class SQLiteJobRepository:
     webhooks: WebhookStore
     artifacts: ArtifactStore
     results: ResultStore
+    sign_in: SignInStore
     space: Space
 
     def __init__(  # noqa: PLR0913 -- what is kept where, and how much of it
@@ -103,6 +106,7 @@ class SQLiteJobRepository:
         self.webhooks = SQLiteWebhookStore(self._database)
         self.artifacts = FileArtifactStore(data.artifacts, data.uploads)
         self.results = SQLiteResultStore(self._database)
+        self.sign_in = SQLiteSignInStore(self._database)
 
     async def initialize(self) -> None:
         """Open the database and bring its schema up to date. Idempotent.
