@@ -1,14 +1,48 @@
 """Users, organisations and API keys: what they are, and what is asked of whatever keeps them."""
 
-from collections.abc import Mapping, Sequence
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from ci_common.access import ALL_SCOPES, Role, Scope
+from ci_common.errors import InvalidRequest
 
 KEY_PREFIX = "sci_"
 """What every API key begins with, so that people and scanners know one when they see it."""
+
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+"""What the name of a user or an organisation looks like: it stands in addresses and headers."""
+
+_NAME = re.compile(NAME_PATTERN)
+
+
+def require_name(name: str) -> str:
+    """Return ``name`` if a user or an organisation may be called that.
+
+    Raises:
+        InvalidRequest: it may not; says what it may look like.
+
+    """
+    if _NAME.fullmatch(name) is None:
+        raise InvalidRequest(
+            f"{name!r} is no name for a user or an organisation",
+            hint="take 1 to 64 letters, digits, dots, dashes and underscores of ASCII;"
+            " the first is a letter or a digit",
+        )
+    return name
+
+
+def new_user_id() -> str:
+    """Return an id that no user has had."""
+    return f"usr_{secrets.token_hex(12)}"
+
+
+def new_organisation_id() -> str:
+    """Return an id that no organisation has had."""
+    return f"org_{secrets.token_hex(12)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +114,27 @@ class ApiKey:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
+UserChange: TypeAlias = Callable[[User], User]
+OrganisationChange: TypeAlias = Callable[[Organisation], Organisation]
+KeyChange: TypeAlias = Callable[[ApiKey], ApiKey]
+
+
 class AccountStore(Protocol):
     """Where accounts are kept. Durable; any number of tasks and processes may call at once.
+
+    What changes a user, an organisation or a key is given what is stored now and
+    returns what is to be stored, and nothing comes in between: who signs in while
+    an admin disables it stays disabled. It must not await, and what it raises is
+    raised, with nothing changed.
 
     Every method may raise ``StorageBusy`` or ``DatabaseFull``; nothing was changed then.
     """
 
     async def any_users(self) -> bool:
-        """Return whether there is any user: accounts are in force then. Costs next to nothing."""
+        """Return whether there is any user: accounts are in force then. Costs next to nothing.
+
+        Once true it stays so: the last admin cannot be removed.
+        """
         ...
 
     async def add_user(self, user: User) -> None:
@@ -116,19 +163,26 @@ class AccountStore(Protocol):
         """Return all users, or the members of an organisation, by name."""
         ...
 
-    async def change_user(self, user: User) -> None:
-        """Store what is changed of a user, but not its roles, nor when it was made.
+    async def change_user(self, user_id: str, change: UserChange) -> User:
+        """Change a user and return it; not its id, its roles, nor when it was made.
 
         Raises:
-            UserNotFound: there is none with its id.
-            NameTaken: another one has its name, or its issuer and subject.
-            LastAdmin: nobody would be left who is a server admin and not disabled.
+            UserNotFound: there is none with this id.
+            NameTaken: another one has its new name, or its new issuer and subject.
+            LastAdmin: it was the last who is a server admin and not disabled, and
+                would not be that any more.
 
         """
         ...
 
     async def remove_user(self, user_id: str) -> None:
-        """Delete a user with its keys and memberships. Raises ``UserNotFound``, ``LastAdmin``."""
+        """Delete a user with its keys and memberships.
+
+        Raises:
+            UserNotFound: there is none with this id.
+            LastAdmin: nobody would be left who is a server admin and not disabled.
+
+        """
         ...
 
     async def add_organisation(self, organisation: Organisation) -> None:
@@ -147,12 +201,14 @@ class AccountStore(Protocol):
         """Return all organisations, by name."""
         ...
 
-    async def change_organisation(self, organisation: Organisation) -> None:
-        """Store what is changed of it: name and quotas.
+    async def change_organisation(
+        self, organisation_id: str, change: OrganisationChange
+    ) -> Organisation:
+        """Change the name and the quotas of an organisation, and return it.
 
         Raises:
-            OrganisationNotFound: there is none with its id.
-            NameTaken: another one has its name.
+            OrganisationNotFound: there is none with this id.
+            NameTaken: another one has its new name.
 
         """
         ...
@@ -164,6 +220,18 @@ class AccountStore(Protocol):
             OrganisationNotFound: there is none with this id.
             OrganisationInUse: it has jobs.
 
+        """
+        ...
+
+    async def adopt(self, organisation_id: str) -> int:
+        """Give an organisation the webhooks of nobody, and those jobs of nobody that have ended.
+
+        Returns how many jobs that were. A job that has not ended keeps its turn and
+        its group, and with them stays nobody's. Of a job whose idempotency key one
+        of the organisation has, the key is forgotten. What was adopted when this is
+        broken off stays adopted; once more does the rest.
+
+        Raises ``OrganisationNotFound``.
         """
         ...
 
@@ -199,8 +267,8 @@ class AccountStore(Protocol):
         """Return the keys of a user, or all, newest first."""
         ...
 
-    async def change_key(self, key: ApiKey) -> None:
-        """Store what is changed of a key: name, end, revocation, what replaces it.
+    async def change_key(self, key_id: str, change: KeyChange) -> ApiKey:
+        """Change a key and return it: its name, end, revocation, and what replaces it.
 
         A revocation stays. Raises ``KeyNotFound``.
         """

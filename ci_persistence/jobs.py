@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ci_common.access import Within
+from ci_common.accounts import AccountStore
 from ci_common.artifacts import ArtifactStore
 from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
@@ -26,6 +27,7 @@ from ci_common.space import Space
 from ci_common.stash import Stash
 from ci_common.webhooks import WebhookStore
 from ci_persistence import job_statements as sql
+from ci_persistence.accounts import SQLiteAccountStore
 from ci_persistence.artifacts import FileArtifactStore
 from ci_persistence.blobs import SQLiteBlobStore
 from ci_persistence.data_directory import DataDirectory
@@ -69,6 +71,7 @@ class SQLiteJobRepository:
     """
 
     data_dir: Path
+    accounts: AccountStore
     stash: Stash
     logs: LogStore
     blobs: BlobStore
@@ -100,6 +103,7 @@ class SQLiteJobRepository:
         self.space = space or DiskSpace((self.data_dir, file.parent))
         self._writes = JobWrites(queue_rules or QueueRules(), keep_projects=keep_projects)
         self._database = Database(file, busy_timeout=busy_timeout)
+        self.accounts = SQLiteAccountStore(self._database)
         self.blobs = SQLiteBlobStore(self._database)
         self.snapshots = SQLiteSnapshotStore(self._database)
         self.events = SQLiteEventStore(self._database)
