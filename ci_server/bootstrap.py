@@ -102,6 +102,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
         yield Parts(
             settings=settings,
             repository=repository,
+            accounts=repository.accounts,
             signals=signals,
             shutdown=Shutdown(),
             submissions=submissions,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from litestar.datastructures import State
 
+from ci_common.accounts import AccountStore
 from ci_common.executor import Executor, StandbyCounts
 from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
@@ -52,6 +53,7 @@ class Parts:
 
     settings: Settings
     repository: JobRepository
+    accounts: AccountStore
     signals: Signals
     shutdown: Shutdown
     submissions: Submissions

@@ -136,6 +136,7 @@ class RunningServer:
         self.parts = Parts(
             settings=settings,
             repository=repository,
+            accounts=repository.accounts,
             signals=signals,
             shutdown=Shutdown(),
             submissions=submissions,
