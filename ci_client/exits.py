@@ -66,6 +66,7 @@ EXIT_OF_CODE: Mapping[str, Exit] = {
     "not_signed_in": Exit.AUTHENTICATION,
     "organisation_in_use": Exit.USAGE,
     "organisation_not_found": Exit.USAGE,
+    "link_not_good": Exit.AUTHENTICATION,
     "permission_denied": Exit.AUTHENTICATION,
     "quota_exceeded": Exit.INFRASTRUCTURE,
     "user_not_found": Exit.USAGE,

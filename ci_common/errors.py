@@ -19,6 +19,7 @@
     ├── WebhookNotFound           no webhook with that id
     ├── DeliveryNotFound          no delivery with that id, or not any more
     ├── NotSignedIn               no credential, or one that is not good (any more)
+    ├── LinkNotGood               a one-time link that is unknown, used or over
     ├── PermissionDenied          the actor may see it, but not do this to it
     ├── UserNotFound
     ├── OrganisationNotFound
@@ -173,6 +174,12 @@ class NotSignedIn(CIError):
     """This server wants to know who you are."""
 
     code = "not_signed_in"
+
+
+class LinkNotGood(CIError):
+    """This link was used already, or is over. Ask an administrator for a new one."""
+
+    code = "link_not_good"
 
 
 class PermissionDenied(CIError):
