@@ -29,6 +29,7 @@ from ci_server.access_log import Access
 from ci_server.cors import add_headers, answer_preflight
 from ci_server.description import description_config
 from ci_server.edge import Edge
+from ci_server.guard import guarded
 from ci_server.null_values import refuse_null
 from ci_server.origins import refuse_foreign_page
 from ci_server.parts import Parts
@@ -153,7 +154,7 @@ def create_app(
         exception_handlers={Exception: problem_response},
         before_request=refuse_foreign_page,
         guards=[refuse_null],
-        middleware=[limited],
+        middleware=[limited, guarded],
         # Ours is a setting, and told in our own words.
         request_max_body_size=None,
         logging_config=None,

@@ -14,6 +14,7 @@ UNKNOWN = "-"
 """The address of a client that has none, at a Unix socket."""
 
 _STATE_KEY = "client_address"
+_HOST_KEY = "forwarded_host"
 _IPV6_GROUP = 64
 """Bits of an IPv6 address that are one client's: it has all addresses behind them."""
 
@@ -27,6 +28,12 @@ def client_address(source: ASGIConnection[Any, Any, Any, Any] | Scope) -> str:
     scope = source.scope if isinstance(source, ASGIConnection) else source
     found = scope.get("state", {}).get(_STATE_KEY)
     return str(found) if found else _peer(scope)
+
+
+def forwarded_host(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
+    """Return the host that a request was sent to, as a trusted proxy tells; None if none does."""
+    host: str | None = connection.scope["state"].get(_HOST_KEY)
+    return host
 
 
 def client_group(address: str) -> str:
@@ -48,15 +55,16 @@ class ProxyTrust:
         self._networks = tuple(ipaddress.ip_network(name) for name in networks)
 
     def apply(self, scope: HTTPScope | WebSocketScope) -> None:
-        """Note the client's address for ``client_address``, and set the scheme it used."""
-        address = _peer(scope)
+        """Note the client's address and the host it asked, and set the scheme it used."""
+        address, state = _peer(scope), scope.setdefault("state", {})
         if self._networks and self._trusts(address):
             headers = _joined(scope["headers"])
             address = self._nearest_stranger(address, _hops(headers))
             scheme = _scheme(headers)
             if scheme is not None and scope["type"] == ScopeType.HTTP:
                 cast("dict[str, Any]", scope)["scheme"] = scheme
-        scope.setdefault("state", {})[_STATE_KEY] = address
+            state[_HOST_KEY] = _told(headers, "host")
+        state[_STATE_KEY] = address
 
     def _trusts(self, address: str) -> bool:
         if address == UNKNOWN:
@@ -96,10 +104,13 @@ def _parse(text: str) -> Address | None:
     return mapped or address
 
 
+_TELLING = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
+
+
 def _joined(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:
     joined: dict[str, str] = {}
     for name, value in headers:
-        if name in {b"x-forwarded-for", b"x-forwarded-proto", b"forwarded"}:
+        if name in _TELLING:
             key, text = name.decode(), value.decode("latin-1")
             joined[key] = f"{joined[key]},{text}" if key in joined else text
     return joined
@@ -113,10 +124,16 @@ def _hops(headers: Mapping[str, str]) -> list[str]:
 
 
 def _scheme(headers: Mapping[str, str]) -> str | None:
-    told = headers.get("x-forwarded-proto", "").rpartition(",")[2].strip().lower()
-    if not told:
-        told = next((pairs.get("proto", "") for pairs in [*_forwarded(headers)][-1:]), "").lower()
+    told = (_told(headers, "proto") or "").lower()
     return told if told in {"http", "https"} else None
+
+
+def _told(headers: Mapping[str, str], what: str) -> str | None:
+    """Return what the nearest proxy tells of ``what``: ``proto`` or ``host``."""
+    told = headers.get(f"x-forwarded-{what}", "").rpartition(",")[2].strip()
+    if not told:
+        told = next((pairs.get(what, "") for pairs in [*_forwarded(headers)][-1:]), "")
+    return told or None
 
 
 def _forwarded(headers: Mapping[str, str]) -> Iterator[dict[str, str]]:

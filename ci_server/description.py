@@ -11,7 +11,9 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Server
 
 from ci_common import __version__
+from ci_common.access import Action
 from ci_server.examples import CLOSED, EXAMPLES, PARAMETERS
+from ci_server.guard import ACTION_KEY
 from ci_server.schema_page import SchemaPage
 
 _NULL = {"type": "null"}
@@ -27,7 +29,11 @@ def description_config() -> OpenAPIConfig:
         "Errors are problem documents (RFC 9457).",
         servers=[Server(url="/")],
         openapi_router=Router(
-            "/schema", route_handlers=[], include_in_schema=False, after_request=_plain_not_found
+            "/schema",
+            route_handlers=[],
+            include_in_schema=False,
+            after_request=_plain_not_found,
+            opt={ACTION_KEY: Action.BE_THERE},
         ),
         render_plugins=[DescriptionPage(path="/"), DescriptionJSON(path="/openapi.json")],
     )

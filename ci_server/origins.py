@@ -1,8 +1,8 @@
 """Who may ask: keeps web pages of other sites, and other machines, from running code here.
 
 A browser lets any page send a form to a server on the user's own machine. With
-the local executor that form would be a program, so only this machine may ask,
-under a name that is its own.
+the local executor that form would be a program, and without accounts nothing
+else tells who asks: so only this machine may ask then, under a name that is its own.
 """
 
 from typing import Any
@@ -12,6 +12,8 @@ from litestar import Request, WebSocket
 from litestar.connection import ASGIConnection
 from litestar.exceptions import PermissionDeniedException
 
+from ci_common.errors import PermissionDenied
+from ci_server.clients import forwarded_host
 from ci_server.parts import parts_of
 from ci_server.settings import is_loopback
 
@@ -45,6 +47,25 @@ def refuse_foreign_socket(socket: WebSocket[Any, Any, Any]) -> None:
     _refuse_other_machines(socket)
 
 
+def refuse_other_machines(connection: _Connection) -> None:
+    """Refuse what does not come to this machine by a name of its own, as there are no accounts.
+
+    The server was started for this machine alone. What reaches it otherwise came through
+    something in between, or from a page that had its own name lead here (DNS rebinding).
+
+    Raises:
+        PermissionDenied: the request is refused.
+
+    """
+    allowed = parts_of(connection.app.state).settings.let_anyone_run_code
+    if not allowed and not _is_for_this_machine(connection):
+        raise PermissionDenied(
+            "this server has no accounts, so it answers on its own machine only, and by its name",
+            hint="There: use http://localhost or http://127.0.0.1. To use it from elsewhere, "
+            "start it with CI_ACCOUNTS=on and sign in.",
+        )
+
+
 def _refuse_other_machines(connection: _Connection) -> None:
     parts = parts_of(connection.app.state)
     if parts.executor_name == "local" and not _is_for_this_machine(connection):
@@ -58,8 +79,8 @@ def _is_foreign(connection: _Connection) -> bool:
     allowed = parts_of(connection.app.state).settings.cors_origins
     if origin is None or origin in allowed:
         return False
-    # Behind a proxy the first name the browser used is the forwarded one.
-    names = (connection.headers.get("host"), connection.headers.get("x-forwarded-host"))
+    # Behind a proxy the name that the browser used is the forwarded one.
+    names = (connection.headers.get("host"), forwarded_host(connection))
     return urlsplit(origin).netloc not in names
 
 

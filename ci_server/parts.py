@@ -10,6 +10,7 @@ from ci_common.executor import Executor, StandbyCounts
 from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
 from ci_common.signals import Signals
+from ci_server.authentication import Authentication
 from ci_server.control import JobControl
 from ci_server.live import LiveUpdates
 from ci_server.queue import QueueWatch
@@ -54,6 +55,7 @@ class Parts:
     settings: Settings
     repository: JobRepository
     accounts: AccountStore
+    authentication: Authentication
     signals: Signals
     shutdown: Shutdown
     submissions: Submissions

@@ -125,6 +125,8 @@ def _describe(scope: Scope, error: Exception) -> tuple[Problem, Mapping[str, str
         detail = f"internal error; the server's log has the cause under request {request_id}"
     if isinstance(error, errors.ServerStopping):
         headers["Connection"] = "close"  # a new one goes to a server that stays
+    if isinstance(error, errors.NotSignedIn):
+        headers["WWW-Authenticate"] = _challenge(scope)
     if isinstance(error, errors.RateLimited):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     elif status in RETRY_AFTER:
@@ -141,6 +143,12 @@ def _describe(scope: Scope, error: Exception) -> tuple[Problem, Mapping[str, str
         missing=error.missing if isinstance(error, errors.BlobsMissing) else None,
     )
     return problem, headers
+
+
+def _challenge(scope: Scope) -> str:
+    # RFC 6750: who showed a token is told that it is not good, who showed none is not.
+    shown = any(name == b"authorization" for name, _ in scope["headers"])
+    return 'Bearer realm="Standby CI"' + (', error="invalid_token"' if shown else "")
 
 
 def _detail_of(error: HTTPException, status: HTTPStatus) -> str:

@@ -82,6 +82,7 @@ class RateLimits:
             RouteKind.SUBMISSIONS: settings.rate_limit_submissions,
             RouteKind.STREAMS: settings.rate_limit_streams,
             RouteKind.READS: settings.rate_limit_reads,
+            RouteKind.FAILURES: settings.rate_limit_failures,
         }
         self._buckets = {
             kind: Buckets(kind, limit, clock) for kind, limit in limits.items() if limit

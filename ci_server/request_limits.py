@@ -48,6 +48,17 @@ class RequestLimits:
                 raise TooManyRequestsException(refusal.detail)
             raise refusal
 
+    def take_failure(self, scope: Scope) -> None:
+        """Count a credential that is not good.
+
+        Raises:
+            RateLimited: its client has shown too many.
+
+        """
+        taken = self._rates.take(RouteKind.FAILURES, client_address(scope))
+        if taken is not None and taken[1] is not None:
+            raise taken[1]
+
     def bounded(self, scope: HTTPScope, receive: Receive) -> Receive:
         """Return what reads the body as far as it may go.
 
@@ -109,12 +120,18 @@ def note_job(scope: Scope) -> None:
         current_job_id.set(reference)
 
 
+def limits_of(scope: Scope) -> RequestLimits:
+    """Return the limits of the server that serves a connection."""
+    limits: RequestLimits = scope["litestar_app"].state.request_limits
+    return limits
+
+
 def limited(app: ASGIApp) -> ASGIApp:
     """Return ``app`` behind the limits of the running server: a middleware of routes."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         note_job(scope)
-        limits: RequestLimits = scope["litestar_app"].state.request_limits
+        limits = limits_of(scope)
         kind = kind_of(scope["route_handler"])
         limits.take(scope, kind)
         if kind is RouteKind.READS:

@@ -14,6 +14,8 @@ class RouteKind(Enum):
     SUBMISSIONS = "submissions"
     STREAMS = "streams"
     READS = "reads"
+    FAILURES = "failures"
+    """Not a route's: credentials that are not good, at whatever route."""
 
 
 def kind_of(handler: RouteHandlerType) -> RouteKind:

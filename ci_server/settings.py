@@ -62,6 +62,12 @@ class Settings(BaseModel):
     port: int = Field(default=8000, ge=0, le=65535)
     """The TCP port ``ci serve`` listens on; 0 picks a free one."""
 
+    accounts: Literal["auto", "on"] = "auto"
+    """Whether it matters who asks: from the beginning (on), or once there is a user (auto)."""
+
+    let_anyone_run_code: bool = False
+    """Whether others may use a server without accounts: whoever reaches it can run anything."""
+
     executor: Literal["auto", "docker", "local"] = "auto"
     """Where jobs run: in Docker, as local processes, or Docker if its engine answers (auto)."""
 
@@ -277,6 +283,10 @@ class Settings(BaseModel):
 
     rate_limit_streams: int = Field(default=1200, ge=0)
     """Streams a client may open in a minute, at each process; 0 for no limit."""
+
+    rate_limit_failures: int = Field(default=60, ge=0)
+    """Requests with a key or token that is not good a client may send in a minute, to each
+    process; 0 for no limit."""
 
     rate_limit_loopback: bool = False
     """Whether the limits hold for clients on this machine, too."""

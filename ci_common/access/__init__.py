@@ -16,7 +16,7 @@ from ci_common.access.model import (
     Scope,
     Within,
 )
-from ci_common.access.policy import can, within
+from ci_common.access.policy import can, could, scope_for, within
 
 __all__ = [
     "ALL_SCOPES",
@@ -34,5 +34,7 @@ __all__ = [
     "Scope",
     "Within",
     "can",
+    "could",
+    "scope_for",
     "within",
 ]

@@ -22,18 +22,20 @@ from ci_common.access.model import (
 class _Needs:
     """What an action takes: a scope, and a role where it is about an organisation.
 
-    Without a role it is a server admin's there.
+    Without a role it is a server admin's there. ``own``: anybody may do it to
+    themselves; else it is a server admin's, too.
     """
 
     scope: Scope | None
     role: Role | None = None
+    own: bool = False
 
 
 _NEEDS: Mapping[Action, _Needs] = MappingProxyType(
     {
         Action.BE_THERE: _Needs(None),
-        Action.KNOW_ONESELF: _Needs(None),
-        Action.MANAGE_OWN_KEYS: _Needs(Scope.ADMIN),
+        Action.KNOW_ONESELF: _Needs(None, own=True),
+        Action.MANAGE_OWN_KEYS: _Needs(Scope.ADMIN, own=True),
         Action.READ: _Needs(Scope.READ, Role.VIEWER),
         Action.SUBMIT: _Needs(Scope.SUBMIT, Role.MEMBER),
         Action.CANCEL: _Needs(Scope.SUBMIT, Role.MEMBER),
@@ -62,7 +64,7 @@ def can(actor: Actor, action: Action, resource: Resource) -> bool:
         case OfServer():
             return actor.server_admin
         case OfUser(user_id):
-            return actor.server_admin or actor.user_id == user_id
+            return actor.server_admin or (needs.own and actor.user_id == user_id)
         case OfOrganisation(organisation):
             return actor.server_admin or _has_role(actor, organisation, needs.role)
         case _:
@@ -72,6 +74,20 @@ def can(actor: Actor, action: Action, resource: Resource) -> bool:
 def _has_role(actor: Actor, organisation: str, needed: Role | None) -> bool:
     role = actor.roles.get(organisation)
     return needed is not None and role is not None and role.includes(needed)
+
+
+def could(actor: Actor, action: Action) -> bool:
+    """Return whether there may be anything that ``actor`` may do ``action`` to."""
+    return (
+        can(actor, action, OfServer())
+        or can(actor, action, OfUser(actor.user_id))
+        or any(can(actor, action, OfOrganisation(each)) for each in actor.roles)
+    )
+
+
+def scope_for(action: Action) -> Scope | None:
+    """Return the scope that an API key needs for ``action``; None if it takes none."""
+    return _NEEDS[action].scope
 
 
 def within(actor: Actor, action: Action) -> Within:

@@ -13,6 +13,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, PathParameter
 from litestar.response import Stream
 
+from ci_common.access import Action
 from ci_common.api import ArtifactsView, artifacts_view, results_state
 from ci_common.artifacts import Artifact, ArtifactReader
 from ci_common.errors import RangeNotSatisfiable, ResultNotFound
@@ -61,6 +62,7 @@ def _bytes(media_type: str, **meanings: str) -> dict[int, ResponseSpec]:
 @get(
     "/jobs/{reference:str}/artifacts",
     operation_id="list_artifacts",
+    action=Action.READ,
     summary="The files a job left",
     description="`state` is `pending` until the job has ended and its files are copied out of its "
     "container, shortly after `complete`; then `collected`. `none`: it declared none. `lost`: its "
@@ -79,6 +81,7 @@ async def list_artifacts(state: State, reference: JobReference) -> ArtifactsView
 @get(
     "/jobs/{reference:str}/artifacts/{path:path}",
     operation_id="get_artifact",
+    action=Action.READ,
     summary="One of the files a job left",
     tags=["results"],
     responses=_bytes(_BINARY, _200="The file.", _206="The bytes asked for.")
@@ -123,6 +126,7 @@ async def get_artifact(
 @get(
     "/jobs/{reference:str}/artifacts.tar.gz",
     operation_id="get_artifacts_archive",
+    action=Action.READ,
     summary="All files a job left, as one archive",
     tags=["results"],
     responses=_bytes("application/gzip", _200="A gzipped tar.") | problems(400, 404, 409, 503),

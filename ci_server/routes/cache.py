@@ -7,6 +7,7 @@ from litestar import delete, get
 from litestar.datastructures import State
 from litestar.params import QueryParameter
 
+from ci_common.access import Action
 from ci_common.api import CacheEntry
 from ci_common.clock import SystemClock
 from ci_common.errors import InvalidRequest
@@ -19,6 +20,7 @@ from ci_server.routes.openapi import problems
 @get(
     "/cache",
     operation_id="list_cache",
+    action=Action.READ,
     summary="What is kept between jobs",
     description="Dependencies that were installed once, and that jobs start from; the latest used "
     "first.",
@@ -33,6 +35,7 @@ async def list_cache(state: State) -> Sequence[CacheEntry]:
 @delete(
     "/cache",
     operation_id="prune_cache",
+    action=Action.PRUNE_CACHE,
     summary="Give up what is kept",
     description="Answers with what is given up. No job starts from it any more; what a running "
     "job needs is removed when that has ended.",

@@ -9,15 +9,16 @@ from litestar.datastructures import State
 from litestar.exceptions import PermissionDeniedException
 from litestar.params import HeaderParameter, QueryParameter
 
-from ci_common.api import PROBLEM_MEDIA_TYPE, QUEUE_DEPTH, EventHistory, event_view
+from ci_common.access import Action
+from ci_common.api import QUEUE_DEPTH, EventHistory, event_view
 from ci_common.errors import InvalidRequest
 from ci_common.job_events import EventType
 from ci_server.event_reader import EventReader, Placed, gap_in
 from ci_server.event_selection import selection_of
 from ci_server.event_socket import EventSocket
+from ci_server.handshakes import refuse_handshake
 from ci_server.origins import refuse_foreign_socket
 from ci_server.parts import parts_of
-from ci_server.problems import described
 from ci_server.routes.openapi import live_stream, problems
 from ci_server.sse import EventStream
 
@@ -61,6 +62,7 @@ class LiveStream(EventStream[Placed]):
 @get(
     "/events",
     operation_id="stream_events",
+    action=Action.READ,
     summary="Follow what happens to jobs",
     description="A stream without an end. First comes `subscribed`, then each change of a job "
     "with its sequence number as the id. `Last-Event-ID` (or `after`) goes on exactly behind it; "
@@ -113,6 +115,7 @@ async def stream_events(
 @get(
     "/events/history",
     operation_id="list_events",
+    action=Action.READ,
     summary="What happened to jobs",
     description="What is kept, the oldest first. `next` is the `after` of the next page; asked "
     "again with it, the end of the list says what is new.",
@@ -147,28 +150,15 @@ async def list_events(
     )
 
 
-@websocket("/events")
+@websocket("/events", action=Action.READ)
 async def listen(socket: WebSocket[Any, Any, Any]) -> None:
     """Take subscriptions over a WebSocket."""
     try:
         refuse_foreign_socket(socket)
     except PermissionDeniedException as refusal:
-        await _refuse(socket, refusal)
+        await refuse_handshake(socket.scope, socket.send, refusal)
     else:
         await EventSocket(socket, parts_of(socket.app.state)).serve()
-
-
-async def _refuse(socket: WebSocket[Any, Any, Any], refusal: PermissionDeniedException) -> None:
-    if "websocket.http.response" not in (socket.scope.get("extensions") or {}):
-        await socket.close()
-        return
-    problem, _ = described(socket.scope, refusal)
-    send: Any = socket.send
-    headers = [(b"content-type", PROBLEM_MEDIA_TYPE.encode())]
-    await send(
-        {"type": "websocket.http.response.start", "status": problem.status, "headers": headers}
-    )
-    await send({"type": "websocket.http.response.body", "body": msgspec.json.encode(problem)})
 
 
 def encoded(placed: Placed) -> bytes:

@@ -9,6 +9,7 @@ from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
 
 from ci_common import __version__
+from ci_common.access import Action
 from ci_common.errors import CIError
 from ci_common.jobs import QueueCounts
 from ci_server.build import built_from
@@ -52,7 +53,13 @@ class Version(msgspec.Struct, frozen=True):
     features: list[str]
 
 
-@get("/health", operation_id="get_health", summary="Is the process alive?", tags=["server"])
+@get(
+    "/health",
+    operation_id="get_health",
+    action=Action.BE_THERE,
+    summary="Is the process alive?",
+    tags=["server"],
+)
 async def get_health() -> Health:
     """Answer at once, whatever else is wrong."""
     return Health()
@@ -61,6 +68,7 @@ async def get_health() -> Health:
 @get(
     "/ready",
     operation_id="get_readiness",
+    action=Action.BE_THERE,
     summary="Can jobs be taken and run?",
     description="503 while the database or the container engine does not answer, or the disk is "
     "nearly full, or the server shuts down. While only the engine is away submissions are still "
@@ -93,7 +101,13 @@ async def get_readiness(state: State) -> Response[Readiness]:
     return Response(readiness, status_code=503 if problems else 200)
 
 
-@get("/version", operation_id="get_version", summary="Which version is this?", tags=["server"])
+@get(
+    "/version",
+    operation_id="get_version",
+    action=Action.BE_THERE,
+    summary="Which version is this?",
+    tags=["server"],
+)
 async def get_version(state: State) -> Version:
     """Answer with the version of the server and of its Python."""
     parts = parts_of(state)

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import PathParameter
 
+from ci_common.access import Action
 from ci_common.api import JobView, job_view
 from ci_common.jobs import JobStatus
 from ci_server.job_query import AskedList, asked_filter, asked_list
@@ -27,6 +28,7 @@ JobReference = Annotated[
 @get(
     "/jobs/{reference:str}",
     operation_id="get_job",
+    action=Action.READ,
     summary="One job",
     description="`position` is the place in the queue while the job is queued, "
     "`expected_start` an estimate or null; `waiting` says what keeps the job from going on, other "
@@ -47,6 +49,7 @@ async def get_job(state: State, reference: JobReference) -> JobView:
 @get(
     "/jobs",
     operation_id="list_jobs",
+    action=Action.READ,
     summary="Jobs, newest first",
     description="Those that fit all filters that are given. A filter that takes several values is "
     'given several times. `Link: …; rel="next"` leads to the next page; a page may be short, even '
@@ -68,6 +71,7 @@ async def list_jobs(state: State, asked: NamedDependency[AskedList]) -> Response
 @delete(
     "/jobs/{reference:str}",
     operation_id="cancel_job",
+    action=Action.CANCEL,
     summary="Cancel a job",
     description="A queued job is cancelled at once: `200`. A running one is asked to end (SIGTERM, "
     "then SIGKILL): `202`, and it is stopped when its `status` is `cancelled` or its stream says "

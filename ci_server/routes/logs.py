@@ -11,6 +11,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter
 from litestar.response import Stream
 
+from ci_common.access import Action
 from ci_common.errors import RangeNotSatisfiable
 from ci_common.job_repository import JobRepository
 from ci_common.logs import LogReader
@@ -48,6 +49,7 @@ _LENGTH = ResponseSpec(data_container=None, description="`Content-Length` is the
 @get(
     "/jobs/{reference:str}/log",
     operation_id="get_log",
+    action=Action.READ,
     summary="A job's log as text",
     tags=["jobs"],
     responses=_LOG_ANSWERS | problems(400, 404, 409, 416, 503),
@@ -81,6 +83,7 @@ async def get_log(
 @head(
     "/jobs/{reference:str}/log",
     operation_id="head_log",
+    action=Action.READ,
     summary="How long a job's log is",
     tags=["jobs"],
     responses={200: _LENGTH} | problems(400, 404, 409, 503),

@@ -8,6 +8,7 @@ from litestar.exceptions import NotFoundException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter
 
+from ci_common.access import Action
 from ci_server.parts import parts_of
 from ci_server.routes.health import engine_error
 from ci_server.routes.openapi import problems
@@ -23,6 +24,7 @@ _TEXT = ResponseSpec(
 @get(
     "/metrics",
     operation_id="get_metrics",
+    action=Action.OPERATE,
     summary="Metrics for Prometheus",
     description="Of all workers, whichever answers; docs/metrics.md lists them. `404` when they "
     "are switched off (`CI_METRICS=off`).",

@@ -11,6 +11,8 @@ from litestar import Response, route
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
+from ci_common.access import Action
+
 
 def options_of(handlers: Iterable[object]) -> Sequence[HTTPRouteHandler]:
     """Return a handler for each path that answers to HTTP."""
@@ -26,7 +28,13 @@ def options_of(handlers: Iterable[object]) -> Sequence[HTTPRouteHandler]:
 def _answering(path: str, methods: Iterable[str]) -> HTTPRouteHandler:
     headers = {"Allow": ", ".join(sorted({*methods, HttpMethod.OPTIONS.value}))}
 
-    @route(path, http_method=HttpMethod.OPTIONS, status_code=204, include_in_schema=False)
+    @route(
+        path,
+        http_method=HttpMethod.OPTIONS,
+        action=Action.BE_THERE,
+        status_code=204,
+        include_in_schema=False,
+    )
     async def answer_options() -> Response[None]:
         return Response(None, status_code=204, headers=headers)
 

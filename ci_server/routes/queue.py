@@ -6,6 +6,7 @@ from litestar import Response, get
 from litestar.datastructures import State
 from litestar.params import QueryParameter
 
+from ci_common.access import Action
 from ci_common.api import QueueView
 from ci_server.job_query import DEFAULT_LIMIT, AnyRequest, Limit, refuse_unknown
 from ci_server.parts import parts_of
@@ -17,6 +18,7 @@ _FARTHEST = 10**9
 @get(
     "/queue",
     operation_id="get_queue",
+    action=Action.READ,
     summary="The queue",
     description="The jobs that wait, in the order in which they take their turns, with their "
     "positions and when they are expected to start; and those that run. What is expected goes by "

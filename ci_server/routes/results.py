@@ -7,6 +7,7 @@ from litestar import Request, Response, get
 from litestar.datastructures import State
 from litestar.params import QueryParameter
 
+from ci_common.access import Action
 from ci_common.api import (
     CasesView,
     CoverageView,
@@ -36,6 +37,7 @@ _Project = Annotated[
 @get(
     "/jobs/{reference:str}/tests",
     operation_id="list_tests",
+    action=Action.READ,
     summary="The tests of a job",
     description="In the order in which they ran, or the slowest first. `state` is `pending` until "
     'they are collected, shortly after `complete`. `Link: …; rel="next"` leads to the next page.',
@@ -81,6 +83,7 @@ async def list_tests(  # noqa: PLR0913, PLR0917 -- the parameters of its query
 @get(
     "/jobs/{reference:str}/coverage",
     operation_id="get_coverage",
+    action=Action.READ,
     summary="How much of the code a job's tests ran",
     description="From `coverage.xml` (Cobertura), from what the project declares, or the total "
     "that pytest-cov printed. `null` when there is none.",
@@ -96,6 +99,7 @@ async def get_coverage(state: State, reference: JobReference) -> CoverageView:
 @get(
     "/tests/history",
     operation_id="get_test_history",
+    action=Action.READ,
     summary="How a test ended, job by job",
     description="The newest job first.",
     tags=["results"],
@@ -131,6 +135,7 @@ async def get_test_history(
 @get(
     "/tests/flaky",
     operation_id="list_flaky_tests",
+    action=Action.READ,
     summary="Tests that cannot be relied upon",
     description="Those that passed and failed on the same files in the same image. The one that "
     "failed last comes first.",

@@ -6,6 +6,7 @@ from litestar import Request, Response, post
 from litestar.datastructures import State
 from litestar.params import Body
 
+from ci_common.access import Action
 from ci_common.api import JobView, RetryRequest, job_view
 from ci_common.job_options import read_options
 from ci_server.parts import parts_of
@@ -17,6 +18,7 @@ from ci_server.submissions import idempotency_key
 @post(
     "/jobs/{reference:str}/retry",
     operation_id="retry_job",
+    action=Action.SUBMIT,
     summary="Run a job again",
     description="Queues a new job of the same project and with the same options, but for those "
     "that the body names; `retry_of` says of which job. The project of a job is kept for a while "

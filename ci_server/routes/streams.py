@@ -8,6 +8,7 @@ from litestar import get
 from litestar.datastructures import State
 from litestar.params import HeaderParameter, QueryParameter
 
+from ci_common.access import Action
 from ci_common.errors import InvalidRequest
 from ci_common.events import JobEvent
 from ci_common.jobs import Job
@@ -23,6 +24,7 @@ _LONGEST_OFFSET = 18
 @get(
     "/jobs/{reference:str}/stream",
     operation_id="stream_job",
+    action=Action.READ,
     summary="Follow a job",
     description="A queued job's stream stays open and tells its position; a running one is "
     "followed; an ended one is replayed (`from_beginning=true`) or completes at once.",

@@ -5,6 +5,7 @@ from typing import Any
 from litestar import Request, Response, post
 from litestar.datastructures import State
 
+from ci_common.access import Action
 from ci_common.api import JobAccepted
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent
 from ci_common.jobs import Job
@@ -22,6 +23,7 @@ _REST = "A client that disconnects does not stop its job; `Location` says where 
 @post(
     "/submit",
     operation_id="submit",
+    action=Action.SUBMIT,
     summary="Submit a project and stream its log",
     description=f"Sends `log` events and then `complete`, nothing else. {_REST}",
     tags=["submissions"],
@@ -39,6 +41,7 @@ async def submit(request: Request[Any, Any, Any], state: State) -> JobStream:
 @post(
     "/submit-stream",
     operation_id="submit_stream",
+    action=Action.SUBMIT,
     summary="Submit a project and stream its id, states and log",
     description=f"Sends `job_id` first, so that others can watch too. {_REST}",
     tags=["submissions"],
@@ -57,6 +60,7 @@ async def submit_stream(request: Request[Any, Any, Any], state: State) -> JobStr
 @post(
     "/submit-async",
     operation_id="submit_async",
+    action=Action.SUBMIT,
     summary="Submit a project and leave",
     description="Answers once the job is on disk: from then on it runs whatever happens.",
     tags=["submissions"],

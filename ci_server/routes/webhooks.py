@@ -9,6 +9,7 @@ from litestar import Response, delete, get, patch, post
 from litestar.datastructures import State
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
+from ci_common.access import Action
 from ci_common.api.webhooks import (
     DeliveryView,
     WebhookChange,
@@ -50,6 +51,7 @@ Cursor = Annotated[
 @post(
     "/webhooks",
     operation_id="add_webhook",
+    action=Action.MANAGE_WEBHOOKS,
     summary="Add a webhook",
     description="It is told of what happens from now on. The answer has the secret that messages "
     "are signed with (Standard Webhooks); it is shown only here.",
@@ -67,6 +69,7 @@ async def add_webhook(
 @get(
     "/webhooks",
     operation_id="list_webhooks",
+    action=Action.READ_WEBHOOKS,
     summary="All webhooks, the oldest first",
     responses=problems(503),
     **_SHOWN,
@@ -79,6 +82,7 @@ async def list_webhooks(state: State) -> Sequence[WebhookView]:
 @get(
     "/webhooks/{webhook_id:str}",
     operation_id="get_webhook",
+    action=Action.READ_WEBHOOKS,
     summary="One webhook",
     responses=problems(400, 404, 503),
     **_SHOWN,
@@ -91,6 +95,7 @@ async def get_webhook(state: State, webhook_id: WebhookId) -> WebhookView:
 @patch(
     "/webhooks/{webhook_id:str}",
     operation_id="change_webhook",
+    action=Action.MANAGE_WEBHOOKS,
     summary="Change a webhook, enable or disable it",
     description="What is left out stays. Disabled, nothing is sent, and of what happens nothing is "
     "kept for it; what was pending goes on when it is enabled again.",
@@ -108,6 +113,7 @@ async def change_webhook(
 @delete(
     "/webhooks/{webhook_id:str}",
     operation_id="remove_webhook",
+    action=Action.MANAGE_WEBHOOKS,
     summary="Remove a webhook with its deliveries",
     responses=problems(400, 404, 503),
     **_SHOWN,
@@ -120,6 +126,7 @@ async def remove_webhook(state: State, webhook_id: WebhookId) -> None:
 @post(
     "/webhooks/{webhook_id:str}/test",
     operation_id="test_webhook",
+    action=Action.MANAGE_WEBHOOKS,
     summary="Send a ping",
     description="Answers with the delivery of a message of type `ping`; ask for it again to see "
     "what became of it.",
@@ -135,6 +142,7 @@ async def test_webhook(state: State, webhook_id: WebhookId) -> DeliveryView:
 @post(
     "/webhooks/{webhook_id:str}/rotate",
     operation_id="rotate_webhook",
+    action=Action.MANAGE_WEBHOOKS,
     summary="Replace the secret",
     description="For `overlap` seconds messages are signed with both, so that no receiver misses "
     "one while it goes over. The answer has the new secret; it is shown only here.",
@@ -156,6 +164,7 @@ async def rotate_webhook(
 @get(
     "/webhooks/{webhook_id:str}/deliveries",
     operation_id="list_deliveries",
+    action=Action.READ_WEBHOOKS,
     summary="Deliveries of a webhook, newest first",
     description='`Link: …; rel="next"` leads to older ones.',
     responses=problems(400, 404, 503),
@@ -181,6 +190,7 @@ async def list_deliveries(
 @get(
     "/webhooks/dead",
     operation_id="list_dead_deliveries",
+    action=Action.READ_WEBHOOKS,
     summary="Deliveries that are not tried any more, newest first",
     description='The dead-letter list, of all webhooks. `Link: …; rel="next"` leads to older ones.',
     responses=problems(400, 503),
@@ -202,6 +212,7 @@ async def list_dead_deliveries(
 @get(
     "/webhooks/deliveries/{delivery_id:str}",
     operation_id="get_delivery",
+    action=Action.READ_WEBHOOKS,
     summary="One delivery, with its message",
     responses=problems(400, 404, 503),
     **_SHOWN,
@@ -214,6 +225,7 @@ async def get_delivery(state: State, delivery_id: DeliveryId) -> DeliveryView:
 @post(
     "/webhooks/deliveries/{delivery_id:str}/redeliver",
     operation_id="redeliver",
+    action=Action.MANAGE_WEBHOOKS,
     summary="Try a delivery again, now",
     description="Whatever became of it: the same message with the same `webhook-id`; its schedule "
     "begins anew.",

@@ -137,6 +137,7 @@ class RunningServer:
             settings=settings,
             repository=repository,
             accounts=repository.accounts,
+            authentication=bootstrap.build_authentication(settings, repository.accounts),
             signals=signals,
             shutdown=Shutdown(),
             submissions=submissions,

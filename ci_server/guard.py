@@ -1,0 +1,69 @@
+"""What stands before every route: nobody gets to a handler who may not.
+
+It runs once the route is known and the limits have let the request through, and
+before anything of the body is read.
+"""
+
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.enums import ScopeType
+from litestar.handlers import BaseRouteHandler
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from ci_common.access import Action, could
+from ci_common.errors import CIError, NotSignedIn
+from ci_server.access import identified, refusal
+from ci_server.authentication import AnyConnection
+from ci_server.handshakes import refuse_handshake
+from ci_server.origins import refuse_other_machines
+from ci_server.request_limits import limits_of
+
+ACTION_KEY = "action"
+"""What every handler declares in its decorator: which ``Action`` it is."""
+
+
+def action_of(handler: BaseRouteHandler) -> Action:
+    """Return the action that a route declares. Raises ``KeyError`` if it declares none."""
+    return Action(handler.opt[ACTION_KEY])
+
+
+def guarded(app: ASGIApp) -> ASGIApp:
+    """Return ``app`` behind the question who asks, and whether there is anything for them."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        connection: AnyConnection = ASGIConnection[Any, Any, Any, Any](scope, receive, send)
+        try:
+            await admit(connection, action_of(scope["route_handler"]))
+        except CIError as error:
+            if scope["type"] != ScopeType.WEBSOCKET:
+                raise
+            await refuse_handshake(scope, send, error)
+        else:
+            await app(scope, receive, send)
+
+    return serve
+
+
+async def admit(connection: AnyConnection, action: Action) -> None:
+    """Return if who asks may do ``action`` to something, if not to everything.
+
+    What is for anybody is not even asked who asks: it answers when nothing else does.
+
+    Raises:
+        NotSignedIn: it is not known who asks, or a credential is not good.
+        PermissionDenied: whoever asks has no role, or no scope, for it at all.
+        RateLimited: its client has shown too many credentials that are not good.
+
+    """
+    if action is Action.BE_THERE:
+        return
+    try:
+        actor = await identified(connection)
+    except NotSignedIn:
+        limits_of(connection.scope).take_failure(connection.scope)
+        raise
+    if actor.unlimited:
+        refuse_other_machines(connection)
+    if not could(actor, action):
+        raise refusal(actor, action)
