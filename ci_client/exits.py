@@ -66,6 +66,8 @@ EXIT_OF_CODE: Mapping[str, Exit] = {
     "not_signed_in": Exit.AUTHENTICATION,
     "organisation_in_use": Exit.USAGE,
     "organisation_not_found": Exit.USAGE,
+    "sign_in_refused": Exit.AUTHENTICATION,
+    "provider_unavailable": Exit.INFRASTRUCTURE,
     "link_not_good": Exit.AUTHENTICATION,
     "permission_denied": Exit.AUTHENTICATION,
     "quota_exceeded": Exit.INFRASTRUCTURE,

@@ -37,6 +37,8 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         errors.WebhookNotFound.code: HTTPStatus.NOT_FOUND,
         errors.DeliveryNotFound.code: HTTPStatus.NOT_FOUND,
         errors.NotSignedIn.code: HTTPStatus.UNAUTHORIZED,
+        errors.SignInRefused.code: HTTPStatus.FORBIDDEN,
+        errors.ProviderUnavailable.code: HTTPStatus.BAD_GATEWAY,
         errors.LinkNotGood.code: HTTPStatus.GONE,
         errors.PermissionDenied.code: HTTPStatus.FORBIDDEN,
         errors.UserNotFound.code: HTTPStatus.NOT_FOUND,
