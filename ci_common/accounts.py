@@ -13,10 +13,15 @@ from ci_common.errors import InvalidRequest
 KEY_PREFIX = "sci_"
 """What every API key begins with, so that people and scanners know one when they see it."""
 
-NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+LONGEST_NAME = 64
+LONGEST_EMAIL = 254
+"""As long as any that mail can be sent to."""
+
+NAME_PATTERN = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}"
 """What the name of a user or an organisation looks like: it stands in addresses and headers."""
 
 _NAME = re.compile(NAME_PATTERN)
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 def require_name(name: str) -> str:
@@ -28,11 +33,22 @@ def require_name(name: str) -> str:
     """
     if _NAME.fullmatch(name) is None:
         raise InvalidRequest(
-            f"{name!r} is no name for a user or an organisation",
-            hint="take 1 to 64 letters, digits, dots, dashes and underscores of ASCII;"
-            " the first is a letter or a digit",
+            f"name: {name[:80]!r} is none for a user or an organisation",
+            hint=f"Take 1 to {LONGEST_NAME} letters, digits, dots, dashes and underscores of"
+            " ASCII; the first is a letter or a digit.",
         )
     return name
+
+
+def require_email(email: str) -> str:
+    """Return ``email`` if it can be one, or is empty. Raises ``InvalidRequest``."""
+    fits = len(email) <= LONGEST_EMAIL and email.isprintable() and _EMAIL.fullmatch(email)
+    if email and not fits:
+        raise InvalidRequest(
+            f"email: {email[:80]!r} is not an address",
+            hint="Write it as ada@example.org, or leave it out.",
+        )
+    return email
 
 
 def new_user_id() -> str:

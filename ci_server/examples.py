@@ -12,6 +12,7 @@ import msgspec
 from ci_common import __version__
 from ci_common.api import CacheEntry, JobAccepted, JobView, Problem, RetryRequest
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
+from ci_server.example_accounts import ACCOUNTS, ORGANISATION_NAME, USER_NAME
 from ci_server.example_queue import QUEUE
 from ci_server.example_results import COUNTS, COVERAGE, RESULTS
 from ci_server.example_webhooks import DELIVERY_ID, WEBHOOK_ID, WEBHOOKS
@@ -79,6 +80,7 @@ _EXAMPLES = (
     *QUEUE,
     *RESULTS,
     *WEBHOOKS,
+    *ACCOUNTS,
 )
 
 EXAMPLES: Mapping[str, Any] = {type(each).__name__: msgspec.to_builtins(each) for each in _EXAMPLES}
@@ -94,6 +96,8 @@ PARAMETERS: Mapping[str, Any] = {
     "path": "report/index.html",
     "webhook_id": WEBHOOK_ID,
     "delivery_id": DELIVERY_ID,
+    "user_name": USER_NAME,
+    "organisation": ORGANISATION_NAME,
     "limit": 20,
     "skip": 100,
     "cursor": 41,

@@ -13,6 +13,7 @@ from ci_server.routes.jobs import cancel_job, get_job, list_jobs
 from ci_server.routes.logs import get_log, head_log
 from ci_server.routes.metrics import get_metrics
 from ci_server.routes.options import options_of
+from ci_server.routes.organisations import ORGANISATION_HANDLERS
 from ci_server.routes.queue import get_queue
 from ci_server.routes.results import (
     get_coverage,
@@ -23,6 +24,7 @@ from ci_server.routes.results import (
 from ci_server.routes.retries import retry_job
 from ci_server.routes.streams import stream_job
 from ci_server.routes.submissions import submit, submit_async, submit_stream
+from ci_server.routes.users import USER_HANDLERS
 from ci_server.routes.webhooks import WEBHOOK_HANDLERS
 
 API_PREFIX = "/api/v1"
@@ -59,6 +61,8 @@ MANAGEMENT: Sequence[ControllerRouterHandler] = (
     list_events,
     listen,
     *WEBHOOK_HANDLERS,
+    *USER_HANDLERS,
+    *ORGANISATION_HANDLERS,
 )
 """Newer than the first version's routes, which clients without a prefix know."""
 
