@@ -11,6 +11,7 @@ import msgspec
 from ci_common.access import Within
 from ci_common.accounts import AccountStore
 from ci_common.artifacts import ArtifactStore
+from ci_common.audit import AuditLog
 from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
 from ci_common.errors import AmbiguousJob, JobNotFound
@@ -29,6 +30,7 @@ from ci_common.webhooks import WebhookStore
 from ci_persistence import job_statements as sql
 from ci_persistence.accounts import SQLiteAccountStore
 from ci_persistence.artifacts import FileArtifactStore
+from ci_persistence.audit import SQLiteAuditLog
 from ci_persistence.blobs import SQLiteBlobStore
 from ci_persistence.data_directory import DataDirectory
 from ci_persistence.database import DEFAULT_BUSY_TIMEOUT, Database
@@ -72,6 +74,7 @@ class SQLiteJobRepository:
 
     data_dir: Path
     accounts: AccountStore
+    audit: AuditLog
     stash: Stash
     logs: LogStore
     blobs: BlobStore
@@ -104,6 +107,7 @@ class SQLiteJobRepository:
         self._writes = JobWrites(queue_rules or QueueRules(), keep_projects=keep_projects)
         self._database = Database(file, busy_timeout=busy_timeout)
         self.accounts = SQLiteAccountStore(self._database)
+        self.audit = SQLiteAuditLog(self._database)
         self.blobs = SQLiteBlobStore(self._database)
         self.snapshots = SQLiteSnapshotStore(self._database)
         self.events = SQLiteEventStore(self._database)

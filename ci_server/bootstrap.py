@@ -105,6 +105,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             settings=settings,
             repository=repository,
             accounts=repository.accounts,
+            audit=repository.audit,
             authentication=build_authentication(settings, repository.accounts),
             signals=signals,
             shutdown=Shutdown(),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 from litestar.datastructures import State
 
 from ci_common.accounts import AccountStore
+from ci_common.audit import AuditLog
 from ci_common.executor import Executor, StandbyCounts
 from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
@@ -55,6 +56,7 @@ class Parts:
     settings: Settings
     repository: JobRepository
     accounts: AccountStore
+    audit: AuditLog
     authentication: Authentication
     signals: Signals
     shutdown: Shutdown

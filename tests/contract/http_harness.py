@@ -137,6 +137,7 @@ class RunningServer:
             settings=settings,
             repository=repository,
             accounts=repository.accounts,
+            audit=repository.audit,
             authentication=bootstrap.build_authentication(settings, repository.accounts),
             signals=signals,
             shutdown=Shutdown(),
