@@ -68,6 +68,7 @@ EXIT_OF_CODE: Mapping[str, Exit] = {
     "organisation_not_found": Exit.USAGE,
     "sign_in_refused": Exit.AUTHENTICATION,
     "provider_unavailable": Exit.INFRASTRUCTURE,
+    "session_not_found": Exit.USAGE,
     "link_not_good": Exit.AUTHENTICATION,
     "permission_denied": Exit.AUTHENTICATION,
     "quota_exceeded": Exit.INFRASTRUCTURE,

@@ -21,6 +21,7 @@
     ├── NotSignedIn               no credential, or one that is not good (any more)
     │   └── SignInRefused         whoever it is may not sign in here
     ├── ProviderUnavailable       the identity provider does not answer, or not as it should
+    ├── SessionNotFound           no session with that id, or the request is of none
     ├── LinkNotGood               a one-time link that is unknown, used or over
     ├── PermissionDenied          the actor may see it, but not do this to it
     ├── UserNotFound
@@ -188,6 +189,12 @@ class ProviderUnavailable(CIError):
     """The identity provider does not answer."""
 
     code = "provider_unavailable"
+
+
+class SessionNotFound(CIError):
+    """There is no such session."""
+
+    code = "session_not_found"
 
 
 class LinkNotGood(CIError):

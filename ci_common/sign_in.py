@@ -151,10 +151,6 @@ class SignInStore(Protocol):
         """Keep the same password by other parameters; nothing if it has been changed since."""
         ...
 
-    async def note_sign_in(self, user_id: str, at: datetime) -> None:
-        """Note when a user signed in last."""
-        ...
-
     async def begin_attempt(
         self, throttles: Sequence[Throttle], *, now: datetime
     ) -> datetime | None:

@@ -124,11 +124,6 @@ class SQLiteSignInStore:
             if await transaction.execute(sql.REHASH, values):
                 await transaction.execute_many(sql.ADD_SESSION, [dict(row) for row in sessions])
 
-    async def note_sign_in(self, user_id: str, at: datetime) -> None:
-        """Note when a user signed in last."""
-        async with self._database.transaction() as transaction:
-            await transaction.execute(sql.NOTE_SIGN_IN, (to_microseconds(at), user_id))
-
     async def begin_attempt(
         self, throttles: Sequence[Throttle], *, now: datetime
     ) -> datetime | None:

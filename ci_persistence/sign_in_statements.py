@@ -46,7 +46,6 @@ USE_FIRST_LINK = (
 )
 
 REHASH = "UPDATE users SET password = :new WHERE id = :user AND password = :old"
-NOTE_SIGN_IN = "UPDATE users SET last_sign_in = ? WHERE id = ?"
 
 PRUNE_FAILURES = "DELETE FROM sign_in_failures WHERE last < ?"
 FAILURES = "SELECT failures, until FROM sign_in_failures WHERE sha256 = ?"

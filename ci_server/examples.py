@@ -15,6 +15,7 @@ from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
 from ci_server.example_accounts import ACCOUNTS, ORGANISATION_NAME, USER_NAME
 from ci_server.example_queue import QUEUE
 from ci_server.example_results import COUNTS, COVERAGE, RESULTS
+from ci_server.example_sign_in import SESSION_ID, SIGN_IN
 from ci_server.example_webhooks import DELIVERY_ID, WEBHOOK_ID, WEBHOOKS
 from ci_server.routes.health import Health, Readiness, Version
 
@@ -79,6 +80,7 @@ _EXAMPLES = (
     ),
     *QUEUE,
     *RESULTS,
+    *SIGN_IN,
     *WEBHOOKS,
     *ACCOUNTS,
 )
@@ -96,6 +98,7 @@ PARAMETERS: Mapping[str, Any] = {
     "path": "report/index.html",
     "webhook_id": WEBHOOK_ID,
     "delivery_id": DELIVERY_ID,
+    "session_id": SESSION_ID,
     "user_name": USER_NAME,
     "organisation": ORGANISATION_NAME,
     "limit": 20,

@@ -8,7 +8,12 @@ from ci_server.settings import Settings
 
 
 def listening_host(settings: Settings) -> str:
-    """Return the address the server listens on, also when ``uvicorn`` was started by hand.
+    """Return the address the server listens on, also when ``uvicorn`` was started by hand."""
+    return listening_at(settings)[0]
+
+
+def listening_at(settings: Settings) -> tuple[str, int]:
+    """Return the address and the port the server listens on, however it was started.
 
     The application is not told. uvicorn's signal handler is a method of the
     running server, which knows.
@@ -16,5 +21,5 @@ def listening_host(settings: Settings) -> str:
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     config = getattr(server, "config", None)
     if not isinstance(config, uvicorn.Config):
-        return settings.host
-    return "localhost" if config.uds else config.host
+        return settings.host, settings.port
+    return ("localhost" if config.uds else config.host), config.port

@@ -18,6 +18,7 @@ from ci_server.queue import QueueWatch
 from ci_server.retries import Retries
 from ci_server.settings import Settings
 from ci_server.shutdown import Shutdown
+from ci_server.sign_in.service import SignIn
 from ci_server.submissions import Submissions
 from ci_server.webhooks import Webhooks
 
@@ -58,6 +59,7 @@ class Parts:
     accounts: AccountStore
     audit: AuditLog
     authentication: Authentication
+    sign_in: SignIn
     signals: Signals
     shutdown: Shutdown
     submissions: Submissions

@@ -39,6 +39,7 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         errors.NotSignedIn.code: HTTPStatus.UNAUTHORIZED,
         errors.SignInRefused.code: HTTPStatus.FORBIDDEN,
         errors.ProviderUnavailable.code: HTTPStatus.BAD_GATEWAY,
+        errors.SessionNotFound.code: HTTPStatus.NOT_FOUND,
         errors.LinkNotGood.code: HTTPStatus.GONE,
         errors.PermissionDenied.code: HTTPStatus.FORBIDDEN,
         errors.UserNotFound.code: HTTPStatus.NOT_FOUND,

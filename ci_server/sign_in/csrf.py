@@ -35,14 +35,14 @@ def require_own_page(connection: Connection) -> None:
         raise PermissionDenied("a page of another site may not use your session")
 
 
-def require_token(secret: str, said: str | None) -> None:
-    """Return if a request repeats what belongs to its cookie.
+def require_token(secret: str | None, said: str | None) -> None:
+    """Return if a request repeats what belongs to its cookie, whose value is ``secret``.
 
     Raises:
         PermissionDenied: it does not.
 
     """
-    if said is None or not is_form_token(secret, said):
+    if secret is None or said is None or not is_form_token(secret, said):
         raise PermissionDenied(
             f"{HEADER}: it is missing, or not that of this session",
             hint=f"Send what `GET /api/v1/session` answers as csrf_token as the header {HEADER}; "

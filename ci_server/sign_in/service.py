@@ -9,9 +9,9 @@ from ci_common.errors import NotSignedIn, RateLimited, UserNotFound
 from ci_common.sign_in import SignInMethod, SignInStore
 from ci_server.sign_in.links import PasswordLinks
 from ci_server.sign_in.oidc import OidcSignIn
-from ci_server.sign_in.passwords import Passwords
+from ci_server.sign_in.passwords import Passwords, check_password
 from ci_server.sign_in.sessions import Caller, Opened, Sessions
-from ci_server.sign_in.throttling import place_of, throttles_of
+from ci_server.sign_in.throttling import AttemptThrottles, place_of, throttles_of
 from ci_server.sign_in.tokens import Tokens
 
 WRONG = "the name or the password is wrong"
@@ -43,30 +43,21 @@ class SignIn:
             RateLimited: too many wrong ones before, or too many sign in at once.
 
         """
-        user = await self._known(name)
-        place = place_of(caller.address)
-        known = await self.store.knows_place(user.id if user else _NOBODY, place)
-        throttles = throttles_of(name, caller.address, known=known)
-        now = self.clock.now().wall
-        until = await self.store.begin_attempt(throttles.all, now=now)
-        if until is not None:
-            raise RateLimited(
-                "too many wrong passwords",
-                hint="Try again after the seconds of Retry-After.",
-                retry_after=(until - now).total_seconds(),
-            )
-        try:
-            verdict = await self.passwords.verify(user.password if user else None, password)
-        except RateLimited:
-            await self.store.forgive(throttles.all)
-            raise
-        if user is None or not verdict.right:
-            raise NotSignedIn(WRONG, hint="An administrator can send you a link for a new one.")
-        await self.store.forgive(throttles.all, forget=throttles.own)
-        if verdict.rehash and user.password is not None:
-            new = await self.passwords.hash(password)
-            await self.store.rehash(user.id, old=user.password, new=new)
+        user = await self._shown(name, password, caller)
         return user, await self.open(user, SignInMethod.PASSWORD, caller)
+
+    async def change_password(self, name: str, password: str, new: str, caller: Caller) -> None:
+        """Give a user who knows the present password another; all of its sessions end.
+
+        Raises:
+            InvalidRequest: the new one will not do.
+            NotSignedIn, RateLimited: as ``with_password``.
+
+        """
+        check_password(new, name)
+        user = await self._shown(name, password, caller)
+        kept = await self.passwords.hash(new)
+        await self.accounts.change_user(user.id, lambda it: replace(it, password=kept))
 
     async def with_link(
         self, secret: str, password: str, caller: Caller, *, name: str = ""
@@ -90,6 +81,36 @@ class SignIn:
             raise NotSignedIn(WRONG) from None
         _logger.info("%s signed in from %s by %s", user.name, caller.address, method.value)
         return opened
+
+    async def _shown(self, name: str, password: str, caller: Caller) -> User:
+        """Return the user whose name and password these are. Raises as ``with_password``."""
+        user = await self._known(name)
+        place = place_of(caller.address)
+        known = await self.store.knows_place(user.id if user else _NOBODY, place)
+        throttles = throttles_of(name, caller.address, known=known)
+        await self._begin(throttles)
+        try:
+            verdict = await self.passwords.verify(user.password if user else None, password)
+        except RateLimited:
+            await self.store.forgive(throttles.all)
+            raise
+        if user is None or not verdict.right:
+            raise NotSignedIn(WRONG, hint="An administrator can send you a link for a new one.")
+        await self.store.forgive(throttles.all, forget=throttles.own)
+        if verdict.rehash and user.password is not None:
+            new = await self.passwords.hash(password)
+            await self.store.rehash(user.id, old=user.password, new=new)
+        return user
+
+    async def _begin(self, throttles: AttemptThrottles) -> None:
+        now = self.clock.now().wall
+        until = await self.store.begin_attempt(throttles.all, now=now)
+        if until is not None:
+            raise RateLimited(
+                "too many wrong passwords",
+                hint="Try again after the seconds of Retry-After.",
+                retry_after=(until - now).total_seconds(),
+            )
 
     async def _known(self, name: str) -> User | None:
         """Return the user of a name who may sign in with a password."""
