@@ -4,12 +4,14 @@ from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
+from argon2 import PasswordHasher
 
 from ci_common.accounts import User, new_user_id
 from ci_common.clock import SystemClock
 from ci_server.sign_in.links import new_password_link
 from tests.contract.http_harness import RunningServer
 
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PASSWORD = "velvet otter umbrella"
 OTHER = "copper lantern tuesday mist"
 
@@ -20,6 +22,8 @@ class People:
     def __init__(self, server: RunningServer) -> None:
         self.server = server
         self.parts = server.parts
+        # What a hash costs is tested by itself; here it is to be done with.
+        self.parts.sign_in.passwords._hasher = CHEAP
 
     def add(self, name: str, password: str | None = PASSWORD, **fields) -> User:
         kept = password and self.server.call(self.parts.sign_in.passwords.hash(password))
