@@ -1,6 +1,4 @@
-"""What a job's stream says, as typed events and as the dictionaries callers see."""
-
-from typing import Any
+"""What a job's stream says, event by event."""
 
 import msgspec
 
@@ -48,14 +46,3 @@ _encoder = msgspec.json.Encoder()
 def encode_event(event: JobEvent) -> str:
     """Return the JSON text of an event, on one line whatever its data holds."""
     return _encoder.encode(event).decode()
-
-
-def decode_event(text: str | bytes) -> dict[str, Any]:
-    """Return the event as a dictionary with a ``type``; types unknown to us pass through.
-
-    Raises:
-        msgspec.DecodeError: not a JSON object.
-
-    """
-    event: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
-    return event

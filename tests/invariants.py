@@ -63,12 +63,17 @@ def forbidden_moves(database: Path, *, ended_may_go: bool = False) -> list[str]:
     ``ended_may_go``: whether jobs that have ended may be removed.
     """
     with _open(database) as connection:
-        moves = connection.execute("SELECT job, was, is_now FROM watched ORDER BY number")
-        return [
-            f"job {job} went from {was} to {is_now}"
-            for job, was, is_now in moves
-            if not (_allowed(was, is_now) or (ended_may_go and _goes_ended(was, is_now)))
-        ]
+        return forbidden_moves_in(connection, ended_may_go=ended_may_go)
+
+
+def forbidden_moves_in(connection: sqlite3.Connection, *, ended_may_go: bool = False) -> list[str]:
+    """Return the same, for who looks at more through one connection."""
+    moves = connection.execute("SELECT job, was, is_now FROM watched ORDER BY number")
+    return [
+        f"job {job} went from {was} to {is_now}"
+        for job, was, is_now in moves
+        if not (_allowed(was, is_now) or (ended_may_go and _goes_ended(was, is_now)))
+    ]
 
 
 def _allowed(was: str | None, is_now: str | None) -> bool:

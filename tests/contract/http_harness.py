@@ -25,6 +25,7 @@ from ci_server.settings import Settings, load_settings
 from ci_server.shutdown import Shutdown
 from ci_server.telemetry import LONGEST_SOCKET, build_telemetry
 from ci_server.uvicorn_server import Server, base_url, bind, server_config
+from tests import plain_http
 from tests.fakes.zips import honest_zip
 
 PROJECT = honest_zip({"test_it.py": b"def test_it():\n    assert True\n"})
@@ -207,16 +208,16 @@ class RunningServer:
 
     def post(self, path: str, content: bytes = PROJECT, **options) -> httpx2.Response:
         files = {"file": ("project.zip", content, "application/zip")}
-        return httpx2.post(self.url + path, files=files, timeout=30, **options)
+        return plain_http.post(self.url + path, files=files, timeout=30, **options)
 
     def post_json(self, path: str, **options) -> httpx2.Response:
-        return httpx2.post(self.url + path, timeout=30, **options)
+        return plain_http.post(self.url + path, timeout=30, **options)
 
     def get(self, path: str, **options) -> httpx2.Response:
-        return httpx2.get(self.url + path, timeout=30, **options)
+        return plain_http.get(self.url + path, timeout=30, **options)
 
     def delete(self, path: str, **options) -> httpx2.Response:
-        return httpx2.delete(self.url + path, timeout=30, **options)
+        return plain_http.delete(self.url + path, timeout=30, **options)
 
     def submit(self, content: bytes = PROJECT, **options) -> str:
         answer = self.post("/submit-async", content, **options)
@@ -232,7 +233,7 @@ class RunningServer:
 
     @contextmanager
     def stream(self, path: str, **headers: str) -> Iterator["Reader"]:
-        with httpx2.stream("GET", self.url + path, headers=headers, timeout=30) as response:
+        with plain_http.stream("GET", self.url + path, headers=headers, timeout=30) as response:
             assert response.status_code == 200, response.read()
             yield Reader(response)
 

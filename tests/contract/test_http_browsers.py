@@ -3,6 +3,7 @@
 import httpx2
 import pytest
 
+from tests import plain_http
 from tests.contract.http_harness import passing, running_server
 
 FRIEND, STRANGER = "https://dashboard.example", "https://dashboard.example.evil"
@@ -18,7 +19,7 @@ def server(tmp_path_factory):
 def preflight(server, origin: str, path: str = "/api/v1/submit-async") -> httpx2.Response:
     headers = {"Origin": origin, "Access-Control-Request-Method": "POST",
                "Access-Control-Request-Headers": "idempotency-key"}  # fmt: skip
-    return httpx2.options(server.url + path, headers=headers, timeout=30)
+    return plain_http.options(server.url + path, headers=headers, timeout=30)
 
 
 def test_a_page_that_is_named_may_submit_and_read(server):

@@ -4,6 +4,7 @@ import httpx2
 import pytest
 
 from ci_common.jobs import EndReason
+from tests import plain_http
 from tests.contract.http_harness import running_server
 
 
@@ -14,7 +15,7 @@ def server(tmp_path):
 
 
 def cancel(server, reference: str, **options) -> httpx2.Response:
-    return httpx2.delete(f"{server.url}/api/v1/jobs/{reference}", timeout=30, **options)
+    return plain_http.delete(f"{server.url}/api/v1/jobs/{reference}", timeout=30, **options)
 
 
 def state_of(answer: httpx2.Response) -> tuple[object, ...]:
@@ -119,5 +120,5 @@ async def _woken_by(server, job_id) -> frozenset[str]:
 
 
 def test_without_the_prefix_there_is_no_such_method(server):
-    answer = httpx2.delete(f"{server.url}/jobs/{server.submit()}")
+    answer = plain_http.delete(f"{server.url}/jobs/{server.submit()}")
     assert answer.status_code == 405

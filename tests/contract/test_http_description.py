@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-import httpx2
 import jsonschema_rs
 import pytest
 
 from ci_server.examples import EXAMPLES, PARAMETERS
+from tests import plain_http
 from tests.contract.http_harness import running_server
 
 _METHODS = {"get", "head", "post", "put", "patch", "delete"}
@@ -90,9 +90,9 @@ def test_every_parameter_with_many_values_has_an_example_that_is_one(description
 
 def test_options_tells_all_methods_of_a_path(tmp_path):
     with running_server(tmp_path) as server:
-        allowed = httpx2.options(f"{server.url}/api/v1/jobs/last").headers["Allow"]
+        allowed = plain_http.options(f"{server.url}/api/v1/jobs/last").headers["Allow"]
         assert allowed == "DELETE, GET, OPTIONS"
-        assert httpx2.options(f"{server.url}/jobs/last").headers["Allow"] == "GET, OPTIONS"
+        assert plain_http.options(f"{server.url}/jobs/last").headers["Allow"] == "GET, OPTIONS"
 
 
 @pytest.mark.parametrize(
@@ -110,10 +110,10 @@ def test_null_is_not_the_same_as_nothing(tmp_path, asked):
 def test_a_body_is_taken_as_it_is_described(tmp_path):
     with running_server(tmp_path) as server:
         address = {"url": "https://hooks.example/ci"}
-        hook = httpx2.post(f"{server.url}/api/v1/webhooks", json=address).json()
+        hook = plain_http.post(f"{server.url}/api/v1/webhooks", json=address).json()
         path = f"{server.url}/api/v1/webhooks/{hook['id']}"
-        answer = httpx2.patch(path, json={"enabled": 0})
+        answer = plain_http.patch(path, json={"enabled": 0})
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
         assert "enabled" in answer.json()["detail"]
-        assert httpx2.patch(path, json={"enabled": False}).json()["enabled"] is False
-        assert httpx2.patch(path, json={"unknown": 1}).status_code == 400
+        assert plain_http.patch(path, json={"enabled": False}).json()["enabled"] is False
+        assert plain_http.patch(path, json={"unknown": 1}).status_code == 400

@@ -4,12 +4,12 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import httpx2
 import pytest
 from litestar.handlers import HTTPRouteHandler
 
 from ci_common.job_options import OPTIONS
 from ci_server.routes import HANDLERS, MANAGEMENT
+from tests import plain_http
 from tests.contract.http_harness import running_server
 
 LOG = bytes(range(256)) * 4
@@ -135,7 +135,7 @@ def test_a_range_past_the_end_is_416(server):
 
 def test_head_tells_the_length(server):
     job_id = server.ended(LOG)
-    answer = httpx2.head(f"{server.url}/jobs/{job_id}/log")
+    answer = plain_http.head(f"{server.url}/jobs/{job_id}/log")
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-length"] == "1024"
 
@@ -211,7 +211,7 @@ def test_a_database_that_is_stuck_is_degraded(server, monkeypatch):
     ],
 )
 def test_every_error_is_a_problem_document(server, method, path, status, code):
-    answer = httpx2.request(method, server.url + path)
+    answer = plain_http.request(method, server.url + path)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()

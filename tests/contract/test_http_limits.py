@@ -6,10 +6,10 @@ from contextlib import closing, contextmanager
 from functools import partial
 from itertools import islice
 
-import httpx2
 import pytest
 
 from ci_server.http_protocol import TOO_SLOW, Protocol
+from tests import plain_http
 from tests.contract.http_harness import passing, running_server
 from tests.waiting import eventually
 
@@ -83,7 +83,7 @@ def test_this_machine_is_not_limited(server):
 
 
 def test_a_large_body_is_refused_where_no_project_is_due(server):
-    said = httpx2.request("DELETE", f"{server.url}/cache", content=b"x" * 3000, timeout=30)
+    said = plain_http.request("DELETE", f"{server.url}/cache", content=b"x" * 3000, timeout=30)
     assert (said.status_code, said.json()["code"]) == (413, "upload_too_large")
     assert "CI_MAX_REQUEST_BYTES" in said.json()["hint"]
     # A submission has a limit of its own.

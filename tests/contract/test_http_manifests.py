@@ -6,13 +6,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from ci_common.project_tree import open_project
 from ci_common.project_zip import ZipLimits, collect_files
 from ci_common.stash import Upload
 from ci_controller.sweep import sweep, sweep_packs
+from tests import plain_http
 from tests.contract.http_harness import running_server
 from tests.fakes.clock import FakeClock
 from tests.fakes.manifests import SCOPE, link_row, manifest, manifest_of, pack, row, sha256
@@ -34,7 +34,9 @@ def send(server, text, packed=None, *, scope=SCOPE, path="/submit-async", header
     if packed is not None:
         files["file"] = ("project.zip", packed, "application/zip")
     scoped = {"CI-Scope": scope} if scope else {}
-    return httpx2.post(server.url + path, files=files, headers=scoped | (headers or {}), timeout=30)
+    return plain_http.post(
+        server.url + path, files=files, headers=scoped | (headers or {}), timeout=30
+    )
 
 
 def accepted(answer) -> str:

@@ -18,6 +18,7 @@ from ci_server.doctor import machine_checks
 from ci_server.embedded import embedded_server
 from ci_server.serve import run_server
 from ci_server.settings import load_settings
+from tests import plain_http
 from tests.contract.http_harness import PROJECT, Reader
 from tests.ports import free_port
 from tests.waiting import eventually
@@ -92,7 +93,7 @@ def ended(started) -> tuple[int, str]:
 def answers(url: str, started) -> bool:
     assert started.poll() is None, started.log.read_text()
     try:
-        return httpx2.get(url + "/health", timeout=5).status_code == 200
+        return plain_http.get(url + "/health", timeout=5).status_code == 200
     except httpx2.TransportError:
         return False
 
@@ -101,7 +102,7 @@ def answers(url: str, started) -> bool:
 def test_serve_says_where_it_is_and_ends_with_0(tmp_path, number):
     with serve(tmp_path, "'127.0.0.1', 0, 1, {}") as started:
         url = url_of(started)
-        assert httpx2.get(url + "/health").status_code == 200
+        assert plain_http.get(url + "/health").status_code == 200
         started.send_signal(number)
         code, log = ended(started)
     assert code == 0
@@ -113,12 +114,12 @@ def test_serve_says_where_it_is_and_ends_with_0(tmp_path, number):
 def test_without_an_engine_jobs_wait_and_it_is_said(tmp_path):
     with serve(tmp_path, "port=0") as started:
         url = url_of(started)
-        answer = httpx2.post(url + "/submit-async", files=FILES)
+        answer = plain_http.post(url + "/submit-async", files=FILES)
         assert answer.status_code == 200
-        job = httpx2.get(f"{url}/jobs/{answer.json()['job_id']}").json()
+        job = plain_http.get(f"{url}/jobs/{answer.json()['job_id']}").json()
         assert (job["status"], job["position"]) == ("queued", 1)
         ready = eventually(
-            lambda: (found := httpx2.get(url + "/ready")).status_code == 503 and found,
+            lambda: (found := plain_http.get(url + "/ready")).status_code == 503 and found,
             what="degraded",
         )
         assert "engine" in ready.json()["problems"]
@@ -130,7 +131,7 @@ def test_uvicorn_by_hand_ends_open_streams_at_once(tmp_path):
     url = f"http://127.0.0.1:{port}"
     with process(tmp_path, *command) as started:
         eventually(lambda: answers(url, started), what="uvicorn answers")
-        with httpx2.stream("POST", url + "/submit-stream", files=FILES, timeout=30) as response:
+        with plain_http.stream("POST", url + "/submit-stream", files=FILES, timeout=30) as response:
             reader = Reader(response)
             assert next(reader)[1]["type"] == "job_id"
             assert next(reader)[1]["status"] == "queued"
@@ -143,9 +144,9 @@ def test_uvicorn_by_hand_ends_open_streams_at_once(tmp_path):
 def test_workers_share_one_port_and_one_queue(tmp_path):
     with serve(tmp_path, "'127.0.0.1', 0, 2, {'db_path': 'own.db'}") as started:
         url = url_of(started)
-        job_id = httpx2.post(url + "/submit-async", files=FILES).json()["job_id"]
+        job_id = plain_http.post(url + "/submit-async", files=FILES).json()["job_id"]
         for _ in range(10):
-            assert httpx2.get(f"{url}/jobs/{job_id}").json()["status"] == "queued"
+            assert plain_http.get(f"{url}/jobs/{job_id}").json()["status"] == "queued"
         started.terminate()
         code, log = ended(started)
     assert code == 0, log
@@ -193,7 +194,7 @@ def test_uvicorn_by_hand_for_others_refuses_too(tmp_path):
 def test_without_containers_on_this_machine_alone_it_is_said_loudly(tmp_path):
     with serve(tmp_path, "port=0", CI_EXECUTOR="auto") as started:
         url = url_of(started)
-        assert httpx2.get(url + "/ready").json()["executor"] == "local"
+        assert plain_http.get(url + "/ready").json()["executor"] == "local"
         assert "NO CONTAINER ENGINE" in started.log.read_text()
 
 
@@ -235,7 +236,7 @@ async def test_an_embedded_server_serves_and_is_gone(tmp_path, monkeypatch):
         assert (await client.get(f"/jobs/{job_id}")).json()["status"] == "queued"
         assert signal.getsignal(signal.SIGTERM) is handler
     with pytest.raises(httpx2.TransportError):
-        await asyncio.to_thread(httpx2.get, url + "/health")
+        await asyncio.to_thread(plain_http.get, url + "/health")
 
 
 async def test_an_embedded_server_that_cannot_start_says_so(tmp_path):

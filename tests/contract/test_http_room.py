@@ -1,9 +1,9 @@
 """A server with little room: what it takes, what it says; and jobs that are removed while read."""
 
-import httpx2
 import pytest
 
 from ci_common.errors import JobNotFound
+from tests import plain_http
 from tests.contract.http_harness import PROJECT, passing, running_server, text_of
 from tests.fakes.manifests import SCOPE, manifest_of, pack
 from tests.fakes.space import FakeSpace
@@ -85,7 +85,7 @@ def test_a_chunked_upload_has_no_announced_size_and_is_taken(idle, space):
 
     headers = {"content-type": "multipart/form-data; boundary=b"}
     url = idle.url + "/submit-async"
-    assert httpx2.post(url, content=body(), headers=headers).status_code == 200
+    assert plain_http.post(url, content=body(), headers=headers).status_code == 200
     assert asked == [0, 0]
 
 
@@ -98,7 +98,10 @@ def test_the_marks_of_the_settings_are_in_force(tmp_path):
 
 # What is removed while somebody reads it.
 
-LONG = b"".join(b"line %d\n" % number for number in range(1_000_000))
+
+@pytest.fixture(scope="module")
+def long_log() -> bytes:
+    return b"".join(map(b"line %d\n".__mod__, range(1_000_000)))
 
 
 def remove(server, job_id):
@@ -120,24 +123,24 @@ def test_a_removed_job_is_not_found_and_the_answer_says_that_jobs_go(idle):
     assert idle.get("/jobs/last").status_code == 404
 
 
-def test_a_stream_of_a_job_that_is_removed_meanwhile_comes_to_its_verdict(idle):
-    job_id = idle.ended(LONG)
+def test_a_stream_of_a_job_that_is_removed_meanwhile_comes_to_its_verdict(idle, long_log):
+    job_id = idle.ended(long_log)
     with idle.stream(f"/jobs/{job_id}/stream?from_beginning=true") as reader:
         first = next(reader)
         remove(idle, job_id)
         events = [first, *reader]
-    assert text_of(events) == LONG.decode()
+    assert text_of(events) == long_log.decode()
     assert events[-1][1]["type"] == "complete"
 
 
-def test_a_log_that_is_removed_while_it_is_sent_arrives_whole(idle):
-    job_id = idle.ended(LONG)
-    with httpx2.stream("GET", f"{idle.url}/jobs/{job_id}/log", timeout=30) as answer:
+def test_a_log_that_is_removed_while_it_is_sent_arrives_whole(idle, long_log):
+    job_id = idle.ended(long_log)
+    with plain_http.stream("GET", f"{idle.url}/jobs/{job_id}/log", timeout=30) as answer:
         pieces = answer.iter_bytes()
         received = next(pieces)
         remove(idle, job_id)
         received += b"".join(pieces)
-    assert received == LONG
+    assert received == long_log
 
 
 def test_a_job_that_ended_without_a_log_has_an_empty_one(idle):
@@ -183,7 +186,7 @@ def test_a_manifest_is_refused_as_a_zip_is_and_what_came_with_it_goes(idle, spac
     }
     answers = iter([None, "others were faster"])
     space.shortage = lambda _wanted=0: next(answers)
-    answer = httpx2.post(
+    answer = plain_http.post(
         f"{idle.url}/submit-async", files=form, headers={"CI-Scope": SCOPE}, timeout=30
     )
     assert (answer.status_code, answer.json()["code"]) == (507, "storage_full")

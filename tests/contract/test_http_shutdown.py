@@ -5,9 +5,9 @@ import signal
 import socket
 from urllib.parse import urlsplit
 
-import httpx2
 import pytest
 
+from tests import plain_http
 from tests.contract.http_harness import PROJECT
 from tests.contract.test_http_process import FILES, ended, serve, url_of
 from tests.e2e.harness import children
@@ -20,7 +20,7 @@ BOUNDARY = "a-boundary"
 
 
 def shutting_down(url: str) -> bool:
-    answer = httpx2.get(url + "/ready")
+    answer = plain_http.get(url + "/ready")
     return answer.status_code == 503 and "shutdown" in answer.json()["problems"]
 
 
@@ -49,8 +49,8 @@ def half_an_upload(url: str):
 def test_while_it_is_still_listened_to_it_says_so_and_takes_nothing(tmp_path):
     with serve(tmp_path, "port=0", CI_SHUTDOWN_DELAY=LONG) as started:
         url = url_of(started)
-        job_id = httpx2.post(url + "/submit-async", files=FILES).json()["job_id"]
-        with httpx2.stream("GET", f"{url}/jobs/{job_id}/stream", timeout=30) as stream:
+        job_id = plain_http.post(url + "/submit-async", files=FILES).json()["job_id"]
+        with plain_http.stream("GET", f"{url}/jobs/{job_id}/stream", timeout=30) as stream:
             lines = stream.iter_lines()
             assert "queued" in next(line for line in lines if line.startswith("data:"))
             started.terminate()
@@ -58,10 +58,10 @@ def test_while_it_is_still_listened_to_it_says_so_and_takes_nothing(tmp_path):
         assert "retry: 1000" in rest
         assert not any("complete" in line for line in rest)
         eventually(lambda: shutting_down(url), what="/ready tells of the shutdown")
-        assert httpx2.get(url + "/health").status_code == 200
-        assert httpx2.get(f"{url}/jobs/{job_id}").json()["status"] == "queued"
+        assert plain_http.get(url + "/health").status_code == 200
+        assert plain_http.get(f"{url}/jobs/{job_id}").json()["status"] == "queued"
         for path in ("/submit", "/submit-stream", "/api/v1/submit-async"):
-            refusal = httpx2.post(url + path, files=FILES)
+            refusal = plain_http.post(url + path, files=FILES)
             assert refusal.status_code == 503
             assert refusal.json()["code"] == "server_stopping"
             assert int(refusal.headers["Retry-After"]) > 0

@@ -2,10 +2,10 @@
 
 import threading
 
-import httpx2
 import pytest
 
 from ci_common.jobs import EndReason
+from tests import plain_http
 from tests.contract.http_harness import Reader, running_server, text_of
 
 LOG = "Größe: €5 😀\r progress\n".encode() * 3
@@ -207,9 +207,9 @@ def test_a_reader_that_leaves_is_forgotten(server):
 
 
 def test_open_streams_end_when_the_server_goes_and_jobs_do_not(tmp_path):
-    with running_server(tmp_path, shutdown_grace="20") as server:
+    with running_server(tmp_path, shutdown_grace="120") as server:
         job = server.claim(server.submit())
-        with httpx2.stream("GET", f"{server.url}/jobs/{job.id}/stream", timeout=10) as response:
+        with plain_http.stream("GET", f"{server.url}/jobs/{job.id}/stream") as response:
             reader = Reader(response)
             next(reader)
             server.server.should_exit = True
@@ -219,10 +219,10 @@ def test_open_streams_end_when_the_server_goes_and_jobs_do_not(tmp_path):
 
 
 def test_a_reader_that_has_stopped_reading_does_not_hold_up_the_end(tmp_path):
-    with running_server(tmp_path, shutdown_grace="20") as server:
+    with running_server(tmp_path, shutdown_grace="120") as server:
         job = server.claim(server.submit())
         server.write(job, b"x" * 20_000_000)
         path = f"{server.url}/jobs/{job.id}/stream?from_beginning=true"
-        with httpx2.stream("GET", path, timeout=10) as response:
+        with plain_http.stream("GET", path) as response:
             next(Reader(response))
-            server.stop(within=10)
+            server.stop(within=60)

@@ -9,6 +9,7 @@ import pytest
 
 from ci_common.jobs import EndReason, Result
 from ci_controller.sweep import sweep
+from tests import plain_http
 from tests.contract.http_harness import PROJECT, Reader, passing, running_server, text_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.zips import honest_zip
@@ -44,7 +45,7 @@ def form(*parts: tuple[str, bytes]) -> bytes:
 
 def send(server, body, **headers) -> httpx2.Response:
     sent = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"} | headers
-    return httpx2.post(server.url + "/submit-async", content=body, headers=sent, timeout=30)
+    return plain_http.post(server.url + "/submit-async", content=body, headers=sent, timeout=30)
 
 
 @pytest.mark.parametrize("mount", ["", "/api/v1"])
@@ -296,7 +297,9 @@ def test_without_containers_only_this_machine_under_its_own_name_may_ask(tmp_pat
 
 def test_a_client_that_leaves_does_not_stop_its_job(idle):
     files = {"file": ("p.zip", PROJECT, "application/zip")}
-    with httpx2.stream("POST", idle.url + "/submit-stream", files=files, timeout=30) as response:
+    with plain_http.stream(
+        "POST", idle.url + "/submit-stream", files=files, timeout=30
+    ) as response:
         job_id = next(Reader(response))[1]["job_id"]
     job = idle.claim(job_id)
     idle.write(job, b"still here\n")

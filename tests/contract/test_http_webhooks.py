@@ -5,6 +5,7 @@ import pytest
 
 from ci_common.signals import WEBHOOKS
 from ci_common.webhooks import Attempt, DeliveryState, Next, new_secret
+from tests import plain_http
 from tests.contract.http_harness import running_server
 
 URL = "https://hooks.example/a"
@@ -26,11 +27,11 @@ def server(shared):
 
 
 def post(server, path: str = API, document=None) -> httpx2.Response:
-    return httpx2.post(server.url + path, json=document, timeout=30)
+    return plain_http.post(server.url + path, json=document, timeout=30)
 
 
 def patch(server, path: str, document) -> httpx2.Response:
-    return httpx2.patch(server.url + path, json=document, timeout=30)
+    return plain_http.patch(server.url + path, json=document, timeout=30)
 
 
 def added(server, **fields) -> dict:
@@ -110,7 +111,7 @@ class TestWebhooks:
         assert server.get(API).json() == []
 
     def test_a_body_that_is_none_is_refused(self, server):
-        answer = httpx2.post(server.url + API, content=b"{", timeout=30)
+        answer = plain_http.post(server.url + API, content=b"{", timeout=30)
         problem(answer, 400, "invalid_request")
 
     def test_it_can_be_changed_in_part(self, server):
@@ -154,7 +155,7 @@ class TestWebhooks:
         assert server.get("/webhooks").status_code == 404
 
     def test_pages_of_other_sites_may_not_add_one(self, server):
-        answer = httpx2.post(
+        answer = plain_http.post(
             server.url + API, json={"url": URL}, headers={"Origin": "https://elsewhere.example"}
         )
         assert answer.status_code == 403

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests import plain_http
 from tests.deploy.engine_calls import assert_only_ours_pass
 from tests.deploy.front import DEPLOY, put
 from tests.e2e.harness import WAIT_FOR_GO, Engine, Project, Server
@@ -27,7 +28,7 @@ class Filter:
     def answers(self) -> bool:
         try:
             url = f"http://127.0.0.1:{self.port}/_ping"
-            return httpx2.get(url, trust_env=False).status_code == 200
+            return plain_http.get(url, trust_env=False).status_code == 200
         except httpx2.TransportError:
             return False
 

@@ -9,14 +9,18 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import docker
 import httpx2
 
+from ci_client.cli import main
+from tests import plain_http
 from tests.ports import free_port
 from tests.waiting import eventually
+from tests.warm import WarmProcess
 
 CI = str(Path(sys.executable).with_name("ci"))
 
@@ -49,9 +53,9 @@ class Server:
     port: int = field(default_factory=free_port)
     prefix: tuple[str, ...] = ()
     """What goes before the command: where and within which limits it runs."""
-    program: tuple[str, ...] = (CI,)
-    """The command ``ci``, or what stands in its place."""
-    process: subprocess.Popen[bytes] | None = None
+    program: Callable[[], object] = main
+    """The command ``ci``, or what stands in its place where nothing goes before it."""
+    process: subprocess.Popen[bytes] | WarmProcess | None = None
 
     @property
     def url(self) -> str:
@@ -85,14 +89,17 @@ class Server:
 
     def spawn(self) -> None:
         """Start it, and wait for nothing."""
-        command = [
-            *self.prefix, *self.program, "serve", "--host", "127.0.0.1", "--port", str(self.port),
+        arguments = [
+            "serve", "--host", "127.0.0.1", "--port", str(self.port),
             "--workers", str(self.workers),
         ]  # fmt: skip
+        place = {"env": self.environment(), "cwd": self.folder}
+        if self.workers == 1 and not self.prefix:
+            self.process = WarmProcess(self.program, arguments, output=self.log, **place)
+            return
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, env=self.environment(), stdout=log, stderr=log, cwd=self.folder
-            )
+            command = [*self.prefix, CI, *arguments]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, **place)
 
     def answers(self) -> bool:
         assert self.process is not None
@@ -107,7 +114,7 @@ class Server:
         except OSError:
             return False
         try:
-            return httpx2.get(f"{self.url}/health", timeout=5).status_code == 200
+            return plain_http.get(f"{self.url}/health", timeout=5).status_code == 200
         except httpx2.TransportError:
             return False
 
@@ -115,9 +122,10 @@ class Server:
         """End it as a crash would, with all of its workers; jobs are left alone."""
         assert self.process is not None
         workers = children(self.process.pid) if self.workers > 1 else []
-        for pid in [*workers, self.process.pid]:
+        for pid in workers:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
     def terminate(self, timeout: float = 20) -> int:
@@ -161,10 +169,10 @@ class Server:
         return done.stdout.decode().split()[0]
 
     def get(self, path: str) -> httpx2.Response:
-        return httpx2.get(f"{self.url}{path}", timeout=30)
+        return plain_http.get(f"{self.url}{path}", timeout=30)
 
     def post(self, path: str, **options) -> httpx2.Response:
-        return httpx2.post(f"{self.url}{path}", timeout=30, **options)
+        return plain_http.post(f"{self.url}{path}", timeout=30, **options)
 
     def job(self, job_id: str) -> dict:
         return self.get(f"/jobs/{job_id}").raise_for_status().json()
@@ -186,7 +194,7 @@ class Server:
 
     def events(self, path: str, **headers: str):
         """Yield ``(id, event)`` of a stream until it ends."""
-        with httpx2.stream("GET", f"{self.url}{path}", headers=headers, timeout=60) as response:
+        with plain_http.stream("GET", f"{self.url}{path}", headers=headers, timeout=60) as response:
             response.raise_for_status()
             yield from parse_events(response.iter_lines())
 

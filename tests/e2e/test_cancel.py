@@ -9,6 +9,7 @@ import docker
 import httpx2
 import pytest
 
+from tests import plain_http
 from tests.e2e.harness import children
 from tests.waiting import eventually
 
@@ -16,7 +17,7 @@ NOTE = "[ci] Stopped: the job was cancelled.\n"
 
 
 def delete(server, job_id: str) -> httpx2.Response:
-    return httpx2.delete(f"{server.url}/api/v1/jobs/{job_id}", timeout=30)
+    return plain_http.delete(f"{server.url}/api/v1/jobs/{job_id}", timeout=30)
 
 
 def assert_over(server, engine, job_id: str) -> None:

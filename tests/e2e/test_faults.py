@@ -3,9 +3,9 @@
 import io
 import zipfile
 
-import httpx2
 import pytest
 
+from tests import plain_http
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.docker
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.docker
 
 def post_bytes(server, content: bytes):
     files = {"file": ("project.zip", content, "application/zip")}
-    return httpx2.post(f"{server.url}/submit-async", files=files, timeout=60)
+    return plain_http.post(f"{server.url}/submit-async", files=files, timeout=60)
 
 
 def zip_of(**entries: str) -> bytes:
@@ -173,7 +173,7 @@ def test_repeating_a_submit_with_its_key_gives_the_same_job(server):
     headers = {"Idempotency-Key": "key-1"}
     files = {"file": ("project.zip", content, "application/zip")}
     answers = [
-        httpx2.post(f"{server.url}/submit-async", files=files, headers=headers, timeout=60)
+        plain_http.post(f"{server.url}/submit-async", files=files, headers=headers, timeout=60)
         for _ in range(2)
     ]
     assert answers[0].json() == answers[1].json()

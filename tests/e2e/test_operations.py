@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests import plain_http
 from tests.e2e.harness import Engine, Server
 from tests.waiting import eventually
 
@@ -46,7 +47,9 @@ class Load:
             while not self.over.is_set():
                 eventually(self._has_room, what="the queue gets shorter")
                 files = {"file": ("p.zip", self._zip, "application/zip")}
-                answer = httpx2.post(f"{self._server.url}/submit-async", files=files, timeout=60)
+                answer = plain_http.post(
+                    f"{self._server.url}/submit-async", files=files, timeout=60
+                )
                 self.acknowledged.append(answer.raise_for_status().json()["job_id"])
         except httpx2.TransportError:
             if not self.over.is_set():

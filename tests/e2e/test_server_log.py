@@ -4,9 +4,9 @@ import json
 import socket
 import subprocess
 
-import httpx2
 import pytest
 
+from tests import plain_http
 from tests.e2e.harness import CI
 from tests.waiting import eventually
 
@@ -37,9 +37,9 @@ def test_each_line_is_an_object_with_the_ids_and_nothing_secret(server, project)
     assert done.returncode == 0, done.stderr
     headers = {"X-Request-ID": "trace-1", "X-Forwarded-For": "192.0.2.7",
                "Authorization": f"Bearer {SECRET}"}  # fmt: skip
-    job_id = httpx2.get(f"{server.url}/jobs/last", headers=headers).json()["job_id"]
-    httpx2.get(f"{server.url}/jobs/{job_id}?token={SECRET}", headers=headers)
-    httpx2.post(f"{server.url}/submit-async", headers=headers, data={"file": SECRET})
+    job_id = plain_http.get(f"{server.url}/jobs/last", headers=headers).json()["job_id"]
+    plain_http.get(f"{server.url}/jobs/{job_id}?token={SECRET}", headers=headers)
+    plain_http.post(f"{server.url}/submit-async", headers=headers, data={"file": SECRET})
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as broken:
         broken.sendall(b"NONSENSE\r\n\r\n")
         broken.recv(1000)
@@ -65,5 +65,5 @@ def line_with(server, **fields: str) -> dict:
 
 def test_requests_may_be_left_out(servers, namespace):
     server = servers(namespace, executor="local", access_log="no").start()
-    httpx2.get(f"{server.url}/version")
+    plain_http.get(f"{server.url}/version")
     assert "access_log" not in server.log.read_text()

@@ -5,6 +5,7 @@ import subprocess
 import httpx2
 import pytest
 
+from tests import plain_http
 from tests.e2e.harness import parse_events
 from tests.waiting import eventually
 
@@ -33,7 +34,7 @@ def text_of(events) -> str:
 def post(server, route, path):
     with path.open("rb") as file:
         files = {"file": ("project.zip", file, "application/zip")}
-        return httpx2.post(f"{server.url}{route}", files=files, timeout=60)
+        return plain_http.post(f"{server.url}{route}", files=files, timeout=60)
 
 
 @pytest.mark.parametrize("base", ["", "/api/v1"])
@@ -132,11 +133,11 @@ def test_ranges_of_a_log(server, project):
     server.until(job_id, "completed")
     whole = server.get(f"/jobs/{job_id}/log").content
     url = f"{server.url}/jobs/{job_id}/log"
-    part = httpx2.get(url, headers={"Range": "bytes=10-19"})
+    part = plain_http.get(url, headers={"Range": "bytes=10-19"})
     assert (part.status_code, part.content) == (206, whole[10:20])
     assert part.headers["content-range"] == f"bytes 10-19/{len(whole)}"
-    assert httpx2.get(url, headers={"Range": "bytes=-5"}).content == whole[-5:]
-    assert httpx2.get(url, headers={"Range": f"bytes={len(whole)}-"}).status_code == 416
+    assert plain_http.get(url, headers={"Range": "bytes=-5"}).content == whole[-5:]
+    assert plain_http.get(url, headers={"Range": f"bytes={len(whole)}-"}).status_code == 416
 
 
 def test_a_client_that_leaves_stops_nothing(server, engine, waiting):
@@ -162,6 +163,6 @@ def test_jobs_page_by_page(server, project):
     page = server.get("/jobs?limit=2")
     seen = [job["job_id"] for job in page.json()]
     while link := page.links.get("next"):
-        page = httpx2.get(str(httpx2.URL(page.url).join(link["url"])))
+        page = plain_http.get(str(httpx2.URL(page.url).join(link["url"])))
         seen += [job["job_id"] for job in page.json()]
     assert seen == ids[::-1]

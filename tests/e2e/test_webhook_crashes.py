@@ -2,23 +2,20 @@
 
 import asyncio
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 
+from ci_client.cli import main
 from ci_common.clock import SystemClock
 from ci_common.jobs import EndReason, Result
 from ci_common.webhooks import Webhook, new_secret
 from ci_persistence.jobs import SQLiteJobRepository
-from tests.e2e.crash_points.server import VARIABLE
-from tests.e2e.harness import CI, Server
+from tests.e2e.crash_points.server import VARIABLE, crashing
+from tests.e2e.harness import Server
 from tests.fakes.repository import new_job
 from tests.waiting import eventually
 from tests.webhook_receiver import Receiver, receiving
-
-_CRASHING = (sys.executable, "-m", "tests.e2e.crash_points.server")
-_ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -45,18 +42,16 @@ async def _leave_an_end_untold(folder: Path, url: str) -> None:
 
 
 def crash(server: Server, point: str) -> None:
-    server.program = _CRASHING
-    crashing = {VARIABLE: point, "PYTHONPATH": str(_ROOT)}
-    server.settings |= crashing
+    server.program = crashing
+    server.settings[VARIABLE] = point
     server.spawn()
     died = eventually(
         lambda: server.process.poll() is not None, what=f"the server dies {point}: {server.log}"
     )
     assert died
     assert server.process.returncode == -signal.SIGKILL
-    server.program = (CI,)
-    for name in crashing:
-        del server.settings[name]
+    server.program = main
+    del server.settings[VARIABLE]
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,15 @@
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from ci_common.jobs import EndReason, Job, JobStatus
 from ci_persistence.job_rows import COLUMNS, job_from_row
 from tests.fakes.clock import FakeClock
-from tests.invariants import GrowingLogs, forbidden_moves, log_of
+from tests.invariants import GrowingLogs, forbidden_moves_in, log_of
 from tests.simulation.containers import Cause, SimulatedContainer
 from tests.simulation.disk import Disk
 from tests.simulation.engine import SimulatedEngine
@@ -59,17 +59,23 @@ class Invariants:
 
     def rows(self) -> Mapping[str, Job]:
         """Return all jobs as they are on disk, the oldest first."""
+        with self._open() as connection:
+            return _rows_in(connection)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        # Anew each time: a connection that stayed would keep what servers leave at their end.
         with closing(sqlite3.connect(self._database, timeout=0)) as connection:
             connection.row_factory = sqlite3.Row
-            rows = connection.execute(f"SELECT {COLUMNS} FROM jobs ORDER BY seq").fetchall()
-        return {row["id"]: job_from_row(row) for row in rows}
+            yield connection
 
     def check(self) -> Mapping[str, Job]:
         """Return all jobs. Raises ``AssertionError``."""
         assert not self._engine.wrong, self._engine.wrong
-        rows = self.rows()
+        with self._open() as connection:
+            rows = _rows_in(connection)
+            moves = forbidden_moves_in(connection, ended_may_go=self._promises.jobs_go)
         self._promises.check(rows)
-        moves = forbidden_moves(self._database, ended_may_go=self._promises.jobs_go)
         assert not moves, moves
         self._check_containers(rows)
         for job in rows.values():
@@ -174,6 +180,11 @@ class Invariants:
             counts.append(count)
             position += count
         return counts, _after_notes(log, position, cut=cut)
+
+
+def _rows_in(connection: sqlite3.Connection) -> Mapping[str, Job]:
+    rows = connection.execute(f"SELECT {COLUMNS} FROM jobs ORDER BY seq").fetchall()
+    return {row["id"]: job_from_row(row) for row in rows}
 
 
 def _after_notes(log: bytes, position: int, *, cut: bool) -> int:

@@ -77,16 +77,28 @@ class FileTimes:
     def __init__(self, folder: Path, clock: FakeClock) -> None:
         self._folders = [folder / name for name in ("stash", "tmp", "packs", "logs")]
         self._clock = clock
-        self._set: dict[Path, int] = {}
+        self._set: dict[str, int] = {}
 
     def correct(self) -> None:
         """Give the present time to what has been written since the last call."""
         now = int(self._clock.wall.timestamp()) * 10**9
-        files = [path for folder in self._folders for path in folder.glob("*")]
-        for path in files:
-            if path.stat().st_mtime_ns != self._set.get(path):
-                os.utime(path, ns=(now, now))
-        self._set = {path: path.stat().st_mtime_ns for path in files}
+        before, self._set = self._set, {}
+        for folder in self._folders:
+            for file in _entries(folder):
+                written = file.stat().st_mtime_ns
+                if written != before.get(file.path):
+                    os.utime(file.path, ns=(now, now))
+                    written = now
+                self._set[file.path] = written
+
+
+def _entries(folder: Path) -> list["os.DirEntry[str]"]:
+    # With what the system tells of each: this is done after each call of a store.
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
 
 
 class Server:

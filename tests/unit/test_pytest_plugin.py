@@ -61,6 +61,9 @@ OUTCOMES = {
     "test_it.py::TestClass::test_method": "passed",
 }
 
+_WITHOUT = "-p no:asyncio -p no:schemathesis -p no:faker -p no:anyio -p no:hypothesispytest"
+"""Without what our environment has: one says something, others take a second to import."""
+
 
 class Job:
     """A folder as a container has it, and what runs in its workspace."""
@@ -83,8 +86,7 @@ class Job:
         self, *words: str, plugin: bool = True, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         variables = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "PYTHON"))}
-        # Our own environment's, which has something to say that no project has.
-        variables["PYTEST_ADDOPTS"] = "-p no:asyncio"
+        variables["PYTEST_ADDOPTS"] = _WITHOUT
         if plugin:
             variables[VARIABLE] = str(self.home / JOURNAL_FOLDER)
             variables["PYTHONPATH"] = str(self.home / PLUGIN_FOLDER)

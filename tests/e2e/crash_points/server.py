@@ -1,4 +1,4 @@
-"""The command ``ci`` with a server that kills itself: ``CRASH_POINT=… python -m … serve …``.
+"""The command ``ci`` with a server that kills itself at the point in ``CRASH_POINT``.
 
 The server is the real one. Only what ``bootstrap`` builds is put behind
 stand-ins; there is nothing of this in the product.
@@ -41,6 +41,7 @@ def _behind(build: Callable[..., Any], protocol: type, wire: Tripwire) -> Callab
     return built
 
 
-if __name__ == "__main__":
+def crashing() -> None:
+    """Run the command with the point that the environment names."""
     set_up(Tripwire(Point.parse(os.environ[VARIABLE])))
     main()

@@ -1,7 +1,6 @@
 """One server through one crash, or two, to the end of a job."""
 
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -9,12 +8,14 @@ from pathlib import Path
 
 import httpx2
 
+from ci_client.cli import main
 from ci_common.project_tree import pack_name
+from tests import plain_http
 from tests.e2e.client_thread import ClientThread, Seen, client_thread
 from tests.e2e.crash_points.scenarios import Scenario, steady
-from tests.e2e.crash_points.server import VARIABLE
+from tests.e2e.crash_points.server import VARIABLE, crashing
 from tests.e2e.crash_points.stand_ins import Point
-from tests.e2e.harness import CI, Engine, Server
+from tests.e2e.harness import Engine, Server
 from tests.invariants import (
     Ending,
     differing,
@@ -25,9 +26,6 @@ from tests.invariants import (
     watch_moves,
 )
 from tests.waiting import eventually
-
-_ROOT = Path(__file__).parents[3]
-_CRASHING = (sys.executable, "-m", "tests.e2e.crash_points.server")
 
 
 @dataclass
@@ -59,9 +57,8 @@ class Walker:
 
     def crash(self, point: Point, *, with_client: bool) -> None:
         """Run the server until it kills itself at the point."""
-        self.server.program = _CRASHING
-        crashing = {VARIABLE: str(point), "PYTHONPATH": str(_ROOT)}
-        self.server.settings |= crashing
+        self.server.program = crashing
+        self.server.settings[VARIABLE] = str(point)
         try:
             self.server.spawn()
             eventually(lambda: self.is_dead() or self.server.responds(), what="the server begins")
@@ -69,9 +66,8 @@ class Walker:
                 self.greet()
             eventually(self.is_dead, what=f"the server dies {point}; its log: {self.server.log}")
         finally:
-            self.server.program = (CI,)
-            for name in crashing:
-                del self.server.settings[name]
+            self.server.program = main
+            del self.server.settings[VARIABLE]
         assert self.server.process.returncode == -signal.SIGKILL
 
     def is_dead(self) -> bool:
@@ -95,7 +91,7 @@ class Walker:
         eventually(lambda: self.is_dead() or self.said(b"one\n"), what="the job says something")
         for (job_id,) in self.server.rows("SELECT id FROM jobs"):
             with suppress(httpx2.TransportError):
-                httpx2.delete(f"{self.server.url}/api/v1/jobs/{job_id}", timeout=60)
+                plain_http.delete(f"{self.server.url}/api/v1/jobs/{job_id}", timeout=60)
 
     def said(self, text: bytes) -> bool:
         ids = self.server.rows("SELECT id FROM jobs")

@@ -8,10 +8,10 @@ import socket
 import struct
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from ci_client.exits import Exit
+from tests import plain_http
 from tests.e2e.faults import sandbox
 from tests.e2e.faults.conftest import require
 from tests.e2e.faults.faulty_proxy import Fault, FaultyProxy
@@ -255,7 +255,7 @@ def test_a_crowd_of_uploads_that_stand_still(servers, namespace, bounded):
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
             connection.sendall(head + body[: 1000 * 1000])
         eventually(lambda: uploads_under_way(server) == 100, what="all are under way")
-        other = httpx2.post(f"{server.url}/submit-async", content=body, headers=_form_headers())
+        other = plain_http.post(f"{server.url}/submit-async", content=body, headers=_form_headers())
         assert other.status_code == 400, "zeros behind a zip are no zip"
         assert server.answers()
     eventually(lambda: uploads_under_way(server) == 0, what="the temporary files are gone")

@@ -8,6 +8,7 @@ import threading
 import httpx2
 import pytest
 
+from tests import plain_http
 from tests.e2e.faults.sandbox import make_file_system
 from tests.e2e.harness import WAIT_FOR_GO
 from tests.e2e.test_faults import zip_of
@@ -69,7 +70,7 @@ def submit_until(stop: threading.Event, server, number: int, accepted: list[str]
         content = zip_of(**{"ci.toml": recipe, "name": f"{number}-{count}"})
         files = {"file": ("project.zip", content, "application/zip")}
         try:
-            answer = httpx2.post(f"{server.url}/submit-async", files=files, timeout=10)
+            answer = plain_http.post(f"{server.url}/submit-async", files=files, timeout=10)
         except httpx2.TransportError:
             return
         if answer.status_code == 200:
