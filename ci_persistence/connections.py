@@ -57,6 +57,18 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
             raise
 
 
+def is_outdated(path: Path) -> bool:
+    """Return whether the schema is an older one, which the next start of a server upgrades.
+
+    Raises:
+        DatabaseUnusable: there is no database, or none of ours that we know the schema of.
+        StorageBusy: it stayed locked.
+
+    """
+    with reading(path) as connection:
+        return Header.of(connection).version < len(load_migrations())
+
+
 @contextmanager
 def _connected(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.is_file():

@@ -13,6 +13,8 @@ class Kind(StrEnum):
     SCHEMA_OLD = "schema_old"
     ROW_UNREADABLE = "row_unreadable"
     ROW_IMPOSSIBLE = "row_impossible"
+    ORGANISATION_MISSING = "organisation_missing"
+    ADMIN_MISSING = "admin_missing"
     STASH_MISSING = "stash_missing"
     STASH_DAMAGED = "stash_damaged"
     STASH_ELSEWHERE = "stash_elsewhere"
@@ -37,6 +39,8 @@ REPAIRS: Mapping[Kind, str | None] = MappingProxyType(
         Kind.SCHEMA_OLD: None,
         Kind.ROW_UNREADABLE: "clear its recipe; end the job as infra_error if it has not ended",
         Kind.ROW_IMPOSSIBLE: None,
+        Kind.ORGANISATION_MISSING: "make it again, without members, under a name of ours",
+        Kind.ADMIN_MISSING: None,
         Kind.STASH_MISSING: "end the job as infra_error",
         Kind.STASH_DAMAGED: "end the job as infra_error, delete the zip",
         Kind.STASH_ELSEWHERE: "have the row name the zip in the stash",
@@ -62,7 +66,7 @@ REPAIRS: Mapping[Kind, str | None] = MappingProxyType(
 class Finding:
     """Something that is not as it must be.
 
-    ``subject``: the id of a job, or a path. ``repairable`` is False where the
+    ``subject``: the id of a job or of another row, or a path. ``repairable`` is False where the
     kind can be repaired, but not in this case; ``what`` then says why.
     """
 

@@ -15,6 +15,7 @@ from ci_common.errors import CIError, InvalidTransition, StorageFull
 from ci_common.jobs import Change, EndReason, JobStatus
 from ci_persistence import job_statements as sql
 from ci_persistence.check import Premises
+from ci_persistence.check_accounts import make_organisation_again
 from ci_persistence.check_files import OTHERS, is_known_pack
 from ci_persistence.connections import reading, writing
 from ci_persistence.findings import Finding, Kind
@@ -180,6 +181,11 @@ def _fill_reserve(premises: Premises, _subject: str) -> None:
     premises.reserve.fill()
 
 
+def _make_organisation_again(premises: Premises, organisation: str) -> None:
+    with writing(premises.data.database) as connection:
+        make_organisation_again(connection, organisation, premises.clock.now())
+
+
 def _row(premises: Premises, job_id: str) -> sqlite3.Row | None:
     with reading(premises.data.database) as connection:
         row: sqlite3.Row | None = connection.execute(_ROW, (job_id,)).fetchone()
@@ -189,6 +195,7 @@ def _row(premises: Premises, job_id: str) -> sqlite3.Row | None:
 _REPAIRS: Mapping[Kind, Callable[[Premises, str], None]] = MappingProxyType(
     {
         Kind.ROW_UNREADABLE: _end_unreadable,
+        Kind.ORGANISATION_MISSING: _make_organisation_again,
         Kind.STASH_MISSING: _end_without_zip,
         Kind.STASH_DAMAGED: _end_with_bad_zip,
         Kind.STASH_ELSEWHERE: _name_stashed_zip,

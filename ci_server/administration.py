@@ -1,20 +1,24 @@
 """What ``ci admin`` does with a data directory, by the settings of its server."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ci_common.clock import Clock, SystemClock
+from ci_common.errors import DatabaseUnusable
 from ci_controller.lock import ControllerLock
 from ci_persistence.backup import back_up
 from ci_persistence.backup_folder import Manifest
 from ci_persistence.check import Premises, check
+from ci_persistence.connections import is_outdated
 from ci_persistence.findings import Finding
 from ci_persistence.repair import repair
 from ci_persistence.restore import Restored, ended_before, restore
 from ci_persistence.space import Reserve
 from ci_server import bootstrap
+from ci_server.accounts import Accounts
 from ci_server.settings import Settings
 
 
@@ -84,6 +88,40 @@ def repair_data(
             yield Repaired(finding, repair(premises, finding, alone=alone))
     finally:
         lock.release()
+
+
+@asynccontextmanager
+async def open_accounts(settings: Settings, *, create: bool = False) -> AsyncIterator[Accounts]:
+    """Hold the server's accounts, while the server runs or not.
+
+    ``create``: where there is no database one is made, for a server to come.
+
+    Raises:
+        DatabaseUnusable: there is none, or none of ours that we know; or its schema is an older
+            one, and a server runs on it.
+
+    """
+    data = bootstrap.data_directory(settings)
+    exists = data.database.is_file()
+    if not exists and not create:
+        raise DatabaseUnusable(
+            f"there is no database at {data.database}",
+            hint="Name the server's with CI_DB_PATH, or --data-dir.",
+        )
+    lock = ControllerLock(data.folder / "controller.lock")
+    if exists and is_outdated(data.database) and not lock.try_acquire():
+        raise DatabaseUnusable(
+            f"a server of an older version runs on {data.database}",
+            hint="Start it again with this version first.",
+        )
+    repository = bootstrap.build_repository(settings)
+    try:
+        await repository.initialize()
+        lock.release()
+        yield Accounts(repository.accounts, SystemClock())
+    finally:
+        lock.release()
+        await repository.close()
 
 
 def _premises(settings: Settings, clock: Clock | None) -> Premises:

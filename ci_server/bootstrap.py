@@ -45,6 +45,7 @@ from ci_persistence.signing_keys import FileSigningKeys
 from ci_persistence.space import DiskSpace, Reserve
 from ci_server.authentication import Authentication, KeyCredentials
 from ci_server.control import JobControl
+from ci_server.exposure import refuse_exposed
 from ci_server.listening import listening_host
 from ci_server.live import LiveUpdates
 from ci_server.log_config import configure_logging
@@ -86,6 +87,10 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
         repository = build_repository(settings)
         stack.push_async_callback(repository.close)
         await _open(repository)
+        sign_in = build_sign_in(settings, repository)
+        stack.callback(sign_in.passwords.close)
+        authentication = build_authentication(settings, sign_in)
+        await refuse_exposed(settings, listening_host(settings), authentication)
         settings = await _in_own_namespace(settings, repository)
         signals = DatagramSignals(repository.data_dir)
         stack.push_async_callback(signals.close)
@@ -106,15 +111,13 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             telemetry.page(settings, repository, controller, name, folder)
         )
         submissions = build_submissions(settings, repository, signals, executor)
-        sign_in = build_sign_in(settings, repository)
-        stack.callback(sign_in.passwords.close)
         await stack.enter_async_context(inviting(settings, sign_in, controller))
         yield Parts(
             settings=settings,
             repository=repository,
             accounts=repository.accounts,
             audit=repository.audit,
-            authentication=build_authentication(settings, sign_in),
+            authentication=authentication,
             sign_in=sign_in,
             signals=signals,
             shutdown=Shutdown(),

@@ -15,7 +15,9 @@ import msgspec
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 
+from ci_common.access import Action
 from ci_common.errors import InvalidRequest
+from ci_server.access import lasting
 from ci_server.event_commands import Command, Id, Message, decode_command, messages_of
 from ci_server.parts import Parts
 from ci_server.problems import described
@@ -35,7 +37,8 @@ CLOSE_TIMEOUT = 2.0
 DROP = "standby-ci.drop"
 """The server's extension by which a client is dropped that does not read: code and reason."""
 
-NOT_TEXT, TOO_SLOW, TOO_LARGE, GOING_DOWN = 1003, 1008, 1009, 1012
+NOT_TEXT, POLICY_VIOLATION, TOO_LARGE, GOING_DOWN = 1003, 1008, 1009, 1012
+TOO_SLOW = POLICY_VIOLATION
 """Codes with which connections are closed (RFC 6455 and its registry)."""
 
 _GONE = (OSError, RuntimeError, WebSocketDisconnect)
@@ -67,12 +70,23 @@ class EventSocket:
             async with self._limit:
                 if self._parts.shutdown.begun:
                     self._go_down()
+                checking = asyncio.create_task(self._check(), name="socket-permission")
                 try:
                     await self._take_commands()
                 finally:
+                    checking.cancel()
                     await self._end(*self._tasks)
         if self._closing is not None:
             await self._close(*self._closing)
+
+    async def _check(self) -> None:
+        """Send the client away once it may not listen any more, or not to the very same."""
+        lasts = lasting(self._socket, Action.READ)
+        while True:
+            await asyncio.sleep(self._parts.settings.ping_interval)
+            if not await lasts():
+                self._leave(POLICY_VIOLATION, "you may not listen any more; sign in again")
+                return
 
     async def _take_commands(self) -> None:
         while True:

@@ -45,6 +45,7 @@ _EXAMPLES = (
         reason="passed",
         exit_code=0,
         detail=None,
+        organisation="acme",
         project="demo",
         attempt=1,
         priority=0,

@@ -35,6 +35,6 @@ def from_flags(
     given = {key: Given(value, f"--set {key}", key) for key, value in chosen.items()}
     for field, value in (flags or {}).items():
         if value is not None:
-            flag = f"--{field}" if field.islower() else field
+            flag = f"--{field.replace('_', '-')}" if field.islower() else field
             given[field] = Given(value, flag, flag)
     return given

@@ -12,6 +12,7 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
+from ci_common.access import Within
 from ci_common.clock import SystemClock
 from ci_common.errors import InvalidRequest
 from ci_common.job_query import JobFilter, JobQuery, JobSort, LabelFilter, Place
@@ -27,7 +28,7 @@ LONGEST_VALUE = 200
 _PAGE = ("limit", "cursor")
 _FILTERS = (
     "status", "success", "reason", "project", "submitter", "label", "group", "since", "until",
-    "text",
+    "text", "organisation",
 )  # fmt: skip
 _KNOWN = (*_FILTERS, "sort", *_PAGE)
 
@@ -54,6 +55,10 @@ class AskedList:
     path: str
     parameters: Sequence[tuple[str, str]]
     query: JobQuery
+
+    def within(self, limit: Within) -> JobQuery:
+        """Return the query, limited to these organisations."""
+        return replace(self.query, filter=replace(self.query.filter, within=limit))
 
     def links(self, next_place: Place | None) -> str:
         """Return the value of the ``Link`` header, ``""`` for none."""

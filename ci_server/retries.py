@@ -38,11 +38,18 @@ class Retries:
     results: FailedTests | None = None
 
     async def retry(
-        self, reference: str, options: JobOptions, *, failed_only: bool, key: str | None
+        self,
+        reference: str,
+        options: JobOptions,
+        *,
+        failed_only: bool,
+        key: str | None,
+        submitter: str = "",
     ) -> Job:
         """Queue a job's project again, with ``options`` over the job's own; return the new job.
 
-        With an idempotency key seen before, the first one is returned.
+        It stays in the job's organisation. ``submitter``, if it is known, is who asks for it,
+        whatever the options say. With an idempotency key seen before, the first one is returned.
 
         Raises:
             JobNotFound, AmbiguousJob: from ``reference``.
@@ -67,6 +74,7 @@ class Retries:
         if failed_only:
             recipe = await self._failed_only(job, recipe)
         own = options.over(_options_of(job))
+        own = replace(own, submitter=submitter) if submitter else own
         await self.submissions.check(recipe, own)
         return await self._store(
             job, recipe, own, packs, key, _fingerprint(job, options, failed_only)
@@ -94,6 +102,7 @@ class Retries:
             zip_size=job.zip_size,
             zip_sha256=job.zip_sha256,
             created=self.submissions.clock.now(),
+            organisation=job.organisation,
             project=job.project,
             retry_of=job.id,
             tree_sha256=job.tree_sha256,

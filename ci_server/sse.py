@@ -5,7 +5,7 @@ one task besides the request's own, where the library's way of serving takes fou
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -26,6 +26,7 @@ FAREWELL = ServerSentEvent(comment="the server is stopping", retry=1000, sep="\n
 
 PING = ServerSentEvent(comment="ping", sep="\n").encode()
 
+REVOKED = ServerSentEvent(comment="you may not read this any more", sep="\n").encode()
 
 T = TypeVar("T")
 
@@ -34,7 +35,8 @@ class EventStream(EventSourceResponse, Generic[T]):
     """A response that sends events as ``encode`` has them, and a comment now and then.
 
     Ends with its events, or when its reader goes; soon after the shutdown
-    begins even if its reader has stopped reading. ``ping_interval`` is in seconds.
+    begins even if its reader has stopped reading. ``ping_interval`` is in seconds; after
+    each, ``lasts`` says whether the reader may still read, or else it ends.
     """
 
     def __init__(
@@ -44,9 +46,12 @@ class EventStream(EventSourceResponse, Generic[T]):
         *,
         shutdown: Shutdown,
         ping_interval: float,
+        lasts: Callable[[], Awaitable[bool]],
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(events, headers=headers, ping=ping_interval)
+        self._lasts = lasts
+        self._revoked = False
         self._events = events
         self._encode = encode
         self._shutdown = shutdown
@@ -68,6 +73,11 @@ class EventStream(EventSourceResponse, Generic[T]):
                         await self._send_all(send)
                 finally:
                     watching.cancel()
+        if self._revoked:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LINGER):
+                    await send(_body(REVOKED))
+                    await send(_body(b"", more=False))
 
     def completes(self, event: T) -> bool:  # noqa: ARG002 -- for those that override it
         """Return whether nothing can follow an event."""
@@ -91,12 +101,16 @@ class EventStream(EventSourceResponse, Generic[T]):
         await send(_body(b"", more=False))
 
     async def _watch(self, receive: "Receive", send: "Send", leave: Callable[[], object]) -> None:
-        """Send comments until the reader is gone; then ``leave``."""
+        """Send comments until the reader is gone, or may not read any more; then ``leave``."""
         while True:
             try:
                 async with asyncio.timeout(self.ping_interval):
                     message = await receive()
             except TimeoutError:
+                if not await self._lasts():
+                    self._revoked = True
+                    leave()
+                    return
                 await send(_body(PING))
             else:
                 if message["type"] == "http.disconnect":
@@ -113,10 +127,16 @@ class JobStream(EventStream[Positioned]):
         *,
         shutdown: Shutdown,
         ping_interval: float,
+        lasts: Callable[[], Awaitable[bool]],
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(
-            events, encoded, shutdown=shutdown, ping_interval=ping_interval, headers=headers
+            events,
+            encoded,
+            shutdown=shutdown,
+            ping_interval=ping_interval,
+            lasts=lasts,
+            headers=headers,
         )
 
     def completes(self, event: Positioned) -> bool:

@@ -75,8 +75,13 @@ class Submissions:
     caps: JobCaps = NO_CAPS
     trees: Trees | None = None
 
-    async def accept(self, request: Request[Any, Any, Any]) -> Job:
+    async def accept(
+        self, request: Request[Any, Any, Any], *, organisation: str = "", submitter: str = ""
+    ) -> Job:
         """Read the request's form and return its job, once that is on disk.
+
+        It is the organisation's with that id. ``submitter``, if it is known, is who
+        submits it, whatever the form says.
 
         With an idempotency key seen before, the first job is returned. Whatever
         fails, nothing of the upload is left behind but files that were sent for
@@ -103,7 +108,7 @@ class Submissions:
                 upload, boundary, max_bytes=self.max_upload_bytes, max_manifest=max_manifest
             )
             await receive_form(request, form, idle_timeout=self.idle_timeout)
-            asked = _Asked(form, request)
+            asked = _Asked(form, request, organisation, submitter)
             if self.trees and form.manifest is not None:
                 return await self._accept_tree(self.trees, request, asked, upload)
             job_id = str(uuid.uuid4())
@@ -191,8 +196,9 @@ class Submissions:
             zip_size=stashed.size,
             zip_sha256=stashed.sha256,
             created=self.clock.now(),
+            organisation=asked.organisation,
             project=asked.project,
-            submitter=options.submitter or asked.address,
+            submitter=asked.submitter,
             labels=options.labels,
             priority=options.priority or 0,
             group=options.group,
@@ -246,10 +252,13 @@ def idempotency_key(request: Request[Any, Any, Any]) -> str | None:
 class _Asked:
     """What a request asks for, read before anything is kept. Raises ``InvalidRequest``."""
 
-    def __init__(self, form: UploadForm, request: Request[Any, Any, Any]) -> None:
+    def __init__(
+        self, form: UploadForm, request: Request[Any, Any, Any], organisation: str, submitter: str
+    ) -> None:
         self.form = form
         self.key = idempotency_key(request)
-        self.address = client_address(request.scope)
+        self.organisation = organisation
+        self.submitter = submitter or form.options.submitter or client_address(request.scope)
         self.traceparent: str | None = request.scope["state"].get(HEADER)
         self.command = form.command
         self.project = form.project

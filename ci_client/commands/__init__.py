@@ -23,7 +23,7 @@ COMMANDS = {
     "cache": "Show what the server keeps between jobs, or have it give that up.",
     "webhooks": "Have other systems told of jobs, and see what became of it.",
     "doctor": "Check what is needed, and say how to mend what is not right.",
-    "admin": "Back up, restore and check a server's data.",
+    "admin": "Look after a server: backups, checks, users and organisations.",
     "config": "Show the settings in force.",
 }
 """Each command and its help in one line, which stands here so that ``--help`` imports none."""

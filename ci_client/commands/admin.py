@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ci_client.admin.data import server_settings
+from ci_client.admin.organisations import org
+from ci_client.admin.users import user
 from ci_client.exits import Exit
 from ci_client.invocation import Invocation
-from ci_client.options import data_dir_option, data_dir_overrides, json_option, pass_invocation
-from ci_client.server_parts import needing_server_parts
+from ci_client.options import data_dir_option, json_option, pass_invocation
 from ci_client.terminal import Terminal, count, duration, printable
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group
 def command() -> None:
-    """Look after a server's data: back it up, restore it, check it.
+    """Look after a server: its data, its users and organisations.
 
     For the server's machine and user, with the settings the server has.
     """
@@ -34,7 +36,7 @@ def backup(invocation: Invocation, destination: Path, data_dir: Path | None) -> 
 
     DEST appears only when the backup is whole. Its path is printed on stdout.
     """
-    settings = _settings(data_dir)
+    settings = server_settings(data_dir)
     from ci_server.administration import make_backup
 
     manifest = make_backup(settings, destination)
@@ -59,7 +61,7 @@ def restore(invocation: Invocation, source: Path, data_dir: Path | None) -> int:
     Every file is checked first. Jobs that ran at the time of the backup run
     again; containers of the server that was backed up are left alone.
     """
-    settings = _settings(data_dir)
+    settings = server_settings(data_dir)
     from ci_server.administration import about_to_expire, restore_backup
 
     terminal = invocation.terminal
@@ -100,7 +102,7 @@ def check(invocation: Invocation, *, as_json: bool, repair: bool, data_dir: Path
 
     Exit code 0 when nothing is (left), 1 when something is.
     """
-    settings = _settings(data_dir)
+    settings = server_settings(data_dir)
     from ci_server.administration import Repaired, check_data, repair_data
 
     findings = check_data(settings)
@@ -143,7 +145,5 @@ def _as_text(outcome: "Repaired", *, repair: bool) -> str:
     return f"{printable(line)}\n    {printable(fate)}"
 
 
-def _settings(data_dir: Path | None) -> "Settings":
-    with needing_server_parts():
-        from ci_server.settings import load_settings
-    return load_settings(data_dir_overrides(data_dir))
+command.add_command(user)
+command.add_command(org)

@@ -30,14 +30,20 @@ from ci_client.server_parts import needing_server_parts
     type=click.Choice(["auto", "docker", "local"]),
     help="What jobs run in. Default: CI_EXECUTOR, or auto.",
 )
+@click.option(
+    "--let-anyone-run-code",
+    is_flag=True,
+    help="Serve others without accounts: whoever reaches the server can run anything.",
+)
 @set_option
-def command(
+def command(  # noqa: PLR0913, PLR0917 -- one for each option
     config: Path | None,
     host: str | None,
     port: int | None,
     workers: int,
     data_dir: Path | None,
     executor: str | None,
+    let_anyone_run_code: bool,
     chosen: dict[str, str],
 ) -> int:
     """Start a server and serve until Ctrl-C.
@@ -49,5 +55,7 @@ def command(
     with needing_server_parts():
         from ci_server.given import from_flags
         from ci_server.serve import run_server
-    flags = from_flags(chosen, {"executor": executor, **data_dir_overrides(data_dir)})
+    open_to_all = "true" if let_anyone_run_code else None
+    own = {"executor": executor, "let_anyone_run_code": open_to_all}
+    flags = from_flags(chosen, {**own, **data_dir_overrides(data_dir)})
     return run_server(host, port, workers, flags, file=config)

@@ -19,6 +19,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     its stop has been asked for. ``waiting`` says in words what keeps it from
     going on, other than its turn. ``results`` is ``pending``, ``collected``,
     ``none`` or ``lost``; ``tests`` and ``coverage`` come with what was collected.
+    ``organisation`` is a name, empty on a server without accounts.
     """
 
     job_id: str
@@ -30,6 +31,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     exit_code: int | None
     detail: str | None
+    organisation: str = ""
     project: str
     attempt: int
     priority: int
@@ -59,8 +61,10 @@ def job_view(
     position: int | None = None,
     waiting: str | None = None,
     expected_start: datetime | None = None,
+    *,
+    organisation: str = "",
 ) -> JobView:
-    """Return what clients may see of a job."""
+    """Return what clients may see of a job; ``organisation`` is the name of its own."""
     return JobView(
         job_id=job.id,
         status=job.status.value,
@@ -71,6 +75,7 @@ def job_view(
         reason=job.reason.value if job.reason else None,
         exit_code=job.exit_code,
         detail=job.detail,
+        organisation=organisation,
         project=job.project,
         attempt=job.attempt,
         priority=job.priority,

@@ -19,6 +19,8 @@ from ci_common.artifacts import Artifact, ArtifactReader
 from ci_common.errors import RangeNotSatisfiable, ResultNotFound
 from ci_common.jobs import Job
 from ci_common.results import ResultsState
+from ci_server.job_access import visible_job
+from ci_server.job_query import AnyRequest
 from ci_server.parts import Parts, parts_of
 from ci_server.problems import problem_response
 from ci_server.ranges import resolve_range
@@ -70,10 +72,12 @@ def _bytes(media_type: str, **meanings: str) -> dict[int, ResponseSpec]:
     tags=["results"],
     responses=problems(400, 404, 409, 503),
 )
-async def list_artifacts(state: State, reference: JobReference) -> ArtifactsView:
+async def list_artifacts(
+    request: AnyRequest, state: State, reference: JobReference
+) -> ArtifactsView:
     """Answer with a job's artifacts."""
     repository = parts_of(state).repository
-    job = await repository.find(reference)
+    job = await visible_job(request, reference)
     files = await repository.results.artifacts(job.id)
     return artifacts_view(job, files, await repository.results.left_out(job.id))
 
@@ -99,7 +103,7 @@ async def get_artifact(
 ) -> Response[Any]:
     """Answer with the bytes of an artifact, whole or in part."""
     parts = parts_of(state)
-    job = await parts.repository.find(reference)
+    job = await visible_job(request, reference)
     artifact = await _find(parts, job, path.removeprefix("/"))
     headers = _headers(artifact.path.rpartition("/")[2]) | {
         "Accept-Ranges": "bytes",
@@ -131,10 +135,12 @@ async def get_artifact(
     tags=["results"],
     responses=_bytes("application/gzip", _200="A gzipped tar.") | problems(400, 404, 409, 503),
 )
-async def get_artifacts_archive(state: State, reference: JobReference) -> Response[Any]:
+async def get_artifacts_archive(
+    request: AnyRequest, state: State, reference: JobReference
+) -> Response[Any]:
     """Answer with all artifacts of a job, compressed on the way."""
     parts = parts_of(state)
-    job = await parts.repository.find(reference)
+    job = await visible_job(request, reference)
     if not await parts.repository.results.artifacts(job.id):
         raise _nothing(job, "artifacts")
     tar = _open(parts, job)

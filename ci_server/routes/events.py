@@ -13,10 +13,12 @@ from ci_common.access import Action
 from ci_common.api import QUEUE_DEPTH, EventHistory, event_view
 from ci_common.errors import InvalidRequest
 from ci_common.job_events import EventType
+from ci_server.access import lasting
 from ci_server.event_reader import EventReader, Placed, gap_in
 from ci_server.event_selection import selection_of
 from ci_server.event_socket import EventSocket
 from ci_server.handshakes import refuse_handshake
+from ci_server.job_query import AnyRequest
 from ci_server.origins import refuse_foreign_socket
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import live_stream, problems
@@ -72,7 +74,8 @@ class LiveStream(EventStream[Placed]):
     tags=["events"],
     responses=live_stream("What happens, as it happens.") | problems(400, 503),
 )
-async def stream_events(
+async def stream_events(  # noqa: PLR0913, PLR0917 -- the parameters of its query
+    request: AnyRequest,
     state: State,
     job_id: _JobId = None,
     project: _Project = None,
@@ -109,6 +112,7 @@ async def stream_events(
         encoded,
         shutdown=parts.shutdown,
         ping_interval=parts.settings.ping_interval,
+        lasts=lasting(request, Action.READ),
     )
 
 

@@ -7,12 +7,14 @@ from litestar import Response, delete, get
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import PathParameter
+from litestar.params import PathParameter, QueryParameter
 
 from ci_common.access import Action
-from ci_common.api import JobView, job_view
+from ci_common.api import JobView
 from ci_common.jobs import JobStatus
-from ci_server.job_query import AskedList, asked_filter, asked_list
+from ci_server.access import within_asked
+from ci_server.job_access import permitted_job, shown_job, shown_jobs, visible_job
+from ci_server.job_query import LONGEST_VALUE, AnyRequest, AskedList, asked_filter, asked_list
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import problems
 
@@ -36,14 +38,14 @@ JobReference = Annotated[
     tags=["jobs"],
     responses=problems(400, 404, 409, 503),
 )
-async def get_job(state: State, reference: JobReference) -> JobView:
+async def get_job(request: AnyRequest, state: State, reference: JobReference) -> JobView:
     """Answer with a job's state."""
     parts = parts_of(state)
-    job = await parts.repository.find(reference)
+    job = await visible_job(request, reference)
     queued = job.status is JobStatus.QUEUED
     position = await parts.repository.queue_position(job.id) if queued else None
     start = await parts.queue.expected_start(job) if queued else None
-    return job_view(job, position, parts.outage.waiting, start)
+    return await shown_job(parts, job, position, parts.outage.waiting, start)
 
 
 @get(
@@ -61,11 +63,21 @@ async def get_job(state: State, reference: JobReference) -> JobView:
     },
     responses=problems(400, 503),
 )
-async def list_jobs(state: State, asked: NamedDependency[AskedList]) -> Response[Sequence[JobView]]:
+async def list_jobs(
+    request: AnyRequest,
+    state: State,
+    asked: NamedDependency[AskedList],
+    organisation: Annotated[
+        str | None, QueryParameter(description="Only of this one.", max_length=LONGEST_VALUE)
+    ] = None,
+) -> Response[Sequence[JobView]]:
     """Answer with a page of jobs."""
-    page = await parts_of(state).repository.list_jobs(asked.query)
+    parts = parts_of(state)
+    limit = await within_asked(request, Action.READ, organisation)
+    page = await parts.repository.list_jobs(asked.within(limit))
     links = asked.links(page.next)
-    return Response([job_view(job) for job in page.jobs], headers={"Link": links} if links else {})
+    shown = await shown_jobs(parts, page.jobs)
+    return Response(shown, headers={"Link": links} if links else {})
 
 
 @delete(
@@ -83,7 +95,11 @@ async def list_jobs(state: State, asked: NamedDependency[AskedList]) -> Response
     }
     | problems(400, 404, 409, 503),
 )
-async def cancel_job(state: State, reference: JobReference) -> Response[JobView]:
+async def cancel_job(
+    request: AnyRequest, state: State, reference: JobReference
+) -> Response[JobView]:
     """Cancel a job; tell whether it is stopped or the stop is only asked for."""
-    job = await parts_of(state).control.cancel(reference)
-    return Response(job_view(job), status_code=200 if job.status.ended else 202)
+    parts = parts_of(state)
+    found = await permitted_job(request, reference, Action.CANCEL)
+    job = await parts.control.cancel(found.id)
+    return Response(await shown_job(parts, job), status_code=200 if job.status.ended else 202)

@@ -14,7 +14,9 @@ from litestar.response import Stream
 from ci_common.access import Action
 from ci_common.errors import RangeNotSatisfiable
 from ci_common.job_repository import JobRepository
+from ci_common.jobs import Job
 from ci_common.logs import LogReader
+from ci_server.job_access import visible_job
 from ci_server.parts import parts_of
 from ci_server.problems import problem_response
 from ci_server.ranges import resolve_range
@@ -62,7 +64,8 @@ async def get_log(
     if_range: _IfRange = None,
 ) -> Response[Any]:
     """Answer with the log's bytes."""
-    log = await _open_log(parts_of(state).repository, reference)
+    repository = parts_of(state).repository
+    log = await _open_log(repository, await visible_job(request, reference))
     size = log.size if log else 0
     try:
         # A log has no validator, so a conditional range can never be known to hold.
@@ -88,11 +91,12 @@ async def get_log(
     tags=["jobs"],
     responses={200: _LENGTH} | problems(400, 404, 409, 503),
 )
-async def head_log(state: State, reference: JobReference) -> Response[None]:
+async def head_log(
+    request: Request[Any, Any, Any], state: State, reference: JobReference
+) -> Response[None]:
     """Answer as the whole log would be, without it."""
-    repository = parts_of(state).repository
-    job = await repository.find(reference)
-    size = repository.logs.size(job.id)
+    job = await visible_job(request, reference)
+    size = parts_of(state).repository.logs.size(job.id)
     return Response(None, media_type=TEXT, headers=_headers(range(size), size, partial=False))
 
 
@@ -109,14 +113,13 @@ def _headers(span: range, size: int, *, partial: bool) -> dict[str, str]:
     return headers
 
 
-async def _open_log(repository: JobRepository, reference: str) -> LogReader | None:
+async def _open_log(repository: JobRepository, job: Job) -> LogReader | None:
     """Hold a job's log open, so that it can be sent whole; None if it has none.
 
     Raises:
-        JobNotFound, AmbiguousJob: as ``find``.
+        JobNotFound: it has just been removed.
 
     """
-    job = await repository.find(reference)
     log = repository.logs.open_reader(job.id)
     if log is None:
         await repository.get(job.id)  # it may have been removed just now

@@ -17,6 +17,7 @@ from ci_common.api import (
     results_state,
 )
 from ci_common.results import CaseQuery, Outcome
+from ci_server.job_access import visible_job
 from ci_server.parts import parts_of
 from ci_server.routes.jobs import JobReference
 from ci_server.routes.openapi import problems
@@ -63,7 +64,7 @@ async def list_tests(  # noqa: PLR0913, PLR0917 -- the parameters of its query
 ) -> Response[CasesView]:
     """Answer with a page of a job's tests."""
     repository = parts_of(state).repository
-    job = await repository.find(reference)
+    job = await visible_job(request, reference)
     query = CaseQuery(
         outcomes=tuple(outcome or ()),
         text=text,
@@ -90,9 +91,11 @@ async def list_tests(  # noqa: PLR0913, PLR0917 -- the parameters of its query
     tags=["results"],
     responses=problems(400, 404, 409, 503),
 )
-async def get_coverage(state: State, reference: JobReference) -> CoverageView:
+async def get_coverage(
+    request: Request[object, object, State], reference: JobReference
+) -> CoverageView:
     """Answer with a job's coverage."""
-    job = await parts_of(state).repository.find(reference)
+    job = await visible_job(request, reference)
     return CoverageView(job_id=job.id, state=results_state(job), coverage=job.coverage)
 
 

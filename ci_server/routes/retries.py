@@ -7,8 +7,10 @@ from litestar.datastructures import State
 from litestar.params import Body
 
 from ci_common.access import Action
-from ci_common.api import JobView, RetryRequest, job_view
+from ci_common.api import JobView, RetryRequest
 from ci_common.job_options import read_options
+from ci_server.access import actor_of
+from ci_server.job_access import permitted_job, shown_job
 from ci_server.parts import parts_of
 from ci_server.routes.jobs import JobReference
 from ci_server.routes.openapi import RetryOperation, problems
@@ -38,12 +40,16 @@ async def retry_job(
 ) -> Response[JobView]:
     """Queue a job again; answer with the new one."""
     parts, asked = parts_of(state), data or RetryRequest()
+    retried = await permitted_job(request, reference, Action.SUBMIT)
     job = await parts.retries.retry(
-        reference,
+        retried.id,
         read_options(asked.options),
         failed_only=asked.failed_only,
         key=idempotency_key(request),
+        submitter=actor_of(request).name,
     )
     location = f"{request.url.path.partition('/jobs/')[0]}/jobs/{job.id}"
     position = await parts.repository.queue_position(job.id)
-    return Response(job_view(job, position), status_code=201, headers={"Location": location})
+    return Response(
+        await shown_job(parts, job, position), status_code=201, headers={"Location": location}
+    )

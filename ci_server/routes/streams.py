@@ -12,6 +12,10 @@ from ci_common.access import Action
 from ci_common.errors import InvalidRequest
 from ci_common.events import JobEvent
 from ci_common.jobs import Job
+from ci_server.access import lasting
+from ci_server.authentication import AnyConnection
+from ci_server.job_access import visible_job
+from ci_server.job_query import AnyRequest
 from ci_server.parts import parts_of
 from ci_server.routes.jobs import JobReference
 from ci_server.routes.openapi import event_stream, problems
@@ -33,6 +37,7 @@ _LONGEST_OFFSET = 18
     | problems(400, 404, 409, 416, 503),
 )
 async def stream_job(
+    request: AnyRequest,
     state: State,
     reference: JobReference,
     from_beginning: Annotated[
@@ -61,22 +66,26 @@ async def stream_job(
     parts = parts_of(state)
     # A reader that comes back repeats its first URL and adds what it has seen since.
     wanted = _offset_of(last_event_id) if last_event_id else offset
-    job = await parts.repository.find(reference)
+    job = await visible_job(request, reference)
     start = start_offset(job, parts.repository.logs, wanted, from_beginning=from_beginning)
-    return watch(state, job, start)
+    return watch(request, job, start)
 
 
 def watch(
-    state: State,
+    connection: AnyConnection,
     job: Job,
     offset: int,
     *,
+    action: Action = Action.READ,
     first: Positioned | None = None,
     only: tuple[type[JobEvent], ...] = (),
     headers: Mapping[str, str] | None = None,
 ) -> JobStream:
-    """Return the stream of a job from ``offset``: ``first``, then its events, or ``only`` some."""
-    parts = parts_of(state)
+    """Return the stream of a job from ``offset``: ``first``, then its events, or ``only`` some.
+
+    It ends soon when who asked may do ``action`` no more.
+    """
+    parts = parts_of(connection.app.state)
     reader = JobReader(
         job,
         offset,
@@ -89,6 +98,7 @@ def watch(
         _selected(reader, first, only),
         shutdown=parts.shutdown,
         ping_interval=parts.settings.ping_interval,
+        lasts=lasting(connection, action, job.organisation),
         headers=headers,
     )
 

@@ -7,8 +7,9 @@ from litestar.datastructures import State
 
 from ci_common.access import Action
 from ci_common.api import JobAccepted
-from ci_common.events import CompleteEvent, JobIdEvent, LogEvent
+from ci_common.events import CompleteEvent, JobEvent, JobIdEvent, LogEvent
 from ci_common.jobs import Job
+from ci_server.access import actor_of, organisation_for
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import SubmitOperation, event_stream, problems
 from ci_server.routes.streams import watch
@@ -35,7 +36,7 @@ _REST = "A client that disconnects does not stop its job; `Location` says where 
 async def submit(request: Request[Any, Any, Any], state: State) -> JobStream:
     """Take a project; stream its log and verdict."""
     job = await _accept(request, state)
-    return watch(state, job, 0, only=(LogEvent, CompleteEvent), headers=_location(request, job))
+    return _watch(request, job, only=(LogEvent, CompleteEvent))
 
 
 @post(
@@ -53,8 +54,7 @@ async def submit(request: Request[Any, Any, Any], state: State) -> JobStream:
 async def submit_stream(request: Request[Any, Any, Any], state: State) -> JobStream:
     """Take a project; stream its id and all that happens to it."""
     job = await _accept(request, state)
-    first = Positioned(0, JobIdEvent(job.id))
-    return watch(state, job, 0, first=first, headers=_location(request, job))
+    return _watch(request, job, first=Positioned(0, JobIdEvent(job.id)))
 
 
 @post(
@@ -79,7 +79,21 @@ async def submit_async(request: Request[Any, Any, Any], state: State) -> Respons
 async def _accept(request: Request[Any, Any, Any], state: State) -> Job:
     parts = parts_of(state)
     parts.shutdown.refuse_if_begun()
-    return await parts.submissions.accept(request)
+    organisation = await organisation_for(request, Action.SUBMIT)
+    submitter = actor_of(request).name
+    return await parts.submissions.accept(request, organisation=organisation, submitter=submitter)
+
+
+def _watch(
+    request: Request[Any, Any, Any],
+    job: Job,
+    *,
+    first: Positioned | None = None,
+    only: tuple[type[JobEvent], ...] = (),
+) -> JobStream:
+    # Who may submit sees what becomes of this job, even by a key that is for nothing else.
+    headers = _location(request, job)
+    return watch(request, job, 0, action=Action.SUBMIT, first=first, only=only, headers=headers)
 
 
 def _location(request: Request[Any, Any, Any], job: Job) -> dict[str, str]:

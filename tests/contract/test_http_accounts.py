@@ -256,6 +256,16 @@ class TestMembers:
             assert outcome(call(who, "PUT", path, {"role": "admin"})) == expected
             assert outcome(call(who, "DELETE", path)) == expected
 
+    def test_an_admin_of_another_one_is_here_what_it_is_here(self, server, people):
+        people.user("both", {"acme": Role.VIEWER, "other": Role.ADMIN})
+        key = people.key("both")
+        path = f"{server.url}{ORGANISATIONS}/acme/members"
+        assert httpx2.get(path, headers=key).status_code == 200
+        raised = httpx2.put(f"{path}/both", json={"role": "admin"}, headers=key)
+        assert outcome(raised) == (403, "permission_denied")
+        assert outcome(httpx2.delete(f"{path}/ada", headers=key)) == (403, "permission_denied")
+        server.call(server.parts.accounts.remove_user("usr_both"))
+
     def test_who_is_no_user_becomes_no_member(self, call):
         path = f"{ORGANISATIONS}/acme/members/nobody"
         assert outcome(call("boss", "PUT", path, {"role": "viewer"})) == (404, "user_not_found")

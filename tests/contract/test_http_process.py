@@ -174,7 +174,7 @@ def test_a_wrong_setting_stops_uvicorn_with_one_clear_line(tmp_path):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_without_containers_a_server_for_others_refuses_to_start(tmp_path, workers):
     arguments = f"'0.0.0.0', 0, {workers}, {{}}"
-    with serve(tmp_path, arguments, CI_EXECUTOR="auto") as started:
+    with serve(tmp_path, arguments, CI_EXECUTOR="auto", CI_LET_ANYONE_RUN_CODE="true") as started:
         code, log = ended(started)
     assert code == 3
     assert "listens on 0.0.0.0" in log
@@ -188,7 +188,10 @@ def test_uvicorn_by_hand_for_others_refuses_too(tmp_path):
     with process(tmp_path, *command, CI_EXECUTOR="auto") as started:
         code, log = ended(started)
     assert code == 3
-    assert "listens on 0.0.0.0" in log
+    assert "without accounts must not listen on 0.0.0.0" in log
+    for way_out in ("CI_HOST=127.0.0.1", "CI_ACCOUNTS=on", "--let-anyone-run-code"):
+        assert way_out in log
+    assert "Traceback" not in log
 
 
 def test_without_containers_on_this_machine_alone_it_is_said_loudly(tmp_path):

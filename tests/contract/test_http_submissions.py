@@ -292,7 +292,7 @@ def test_without_containers_only_this_machine_under_its_own_name_may_ask(tmp_pat
         assert server.get("/jobs").status_code == 200
         rebound = server.get("/jobs", headers={"Host": "evil.example"})
         assert rebound.status_code == 403
-        assert "this machine only" in rebound.json()["detail"]
+        assert "its own machine only" in rebound.json()["detail"]
 
 
 def test_a_client_that_leaves_does_not_stop_its_job(idle):

@@ -56,7 +56,13 @@ def test_ci_run_needs_no_server(local, project):
 def test_no_engine_and_open_to_the_network_is_refused(servers, namespace):
     server = servers(namespace, executor="auto")
     server.settings["DOCKER_HOST"] = "tcp://127.0.0.1:9"
-    done = server.ci("serve", "--host", "0.0.0.0", "--port", "0", timeout=60)
-    assert done.returncode not in (0, None)
-    assert b"CI_HOST=127.0.0.1" in done.stderr
-    assert b"Traceback" not in done.stderr
+    serve = ("serve", "--host", "0.0.0.0", "--port", "0")
+    for more, reason in (
+        ((), b"without accounts"),
+        (("--let-anyone-run-code",), b"without containers"),
+    ):
+        done = server.ci(*serve, *more, timeout=60)
+        assert done.returncode not in (0, None)
+        assert reason in done.stderr
+        assert b"CI_HOST=127.0.0.1" in done.stderr
+        assert b"Traceback" not in done.stderr

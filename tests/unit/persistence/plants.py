@@ -98,6 +98,21 @@ async def ended_recipe_unreadable(data):
     return job.id
 
 
+async def job_of_a_missing_organisation(data):
+    job = await data.ended()
+    change(data, "UPDATE jobs SET organisation = 'org_gone' WHERE id = ?", job.id)
+    return "org_gone"
+
+
+async def webhook_of_a_missing_organisation(data):
+    statement = (
+        "INSERT INTO webhooks (id, url, description, types, projects, reasons, secret, created,"
+        " enabled, since, organisation) VALUES ('wh_1', '', '', '[]', '[]', '[]', '', 0, 1, 0, ?)"
+    )
+    change(data, statement, "no name at all!")
+    return "no name at all!"
+
+
 async def log_open_to_others(data):
     path = data.paths.log_of((await data.ended()).id)
     path.chmod(0o644)
@@ -137,6 +152,8 @@ MENDABLE: list[tuple[Plant, Kind]] = [
     (recipe_unreadable, Kind.ROW_UNREADABLE),
     (running_recipe_unreadable, Kind.ROW_UNREADABLE),
     (ended_recipe_unreadable, Kind.ROW_UNREADABLE),
+    (job_of_a_missing_organisation, Kind.ORGANISATION_MISSING),
+    (webhook_of_a_missing_organisation, Kind.ORGANISATION_MISSING),
     (log_open_to_others, Kind.PERMISSIONS),
     (database_open_to_others, Kind.PERMISSIONS),
     (folder_open_to_others, Kind.PERMISSIONS),

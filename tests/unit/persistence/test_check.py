@@ -6,10 +6,12 @@ import sqlite3
 import uuid
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from ci_common.accounts import ApiKey, User
 from ci_common.errors import DatabaseUnusable
 from ci_common.jobs import EndReason
 from ci_persistence.check import SECOND_LOOK, check
@@ -21,6 +23,8 @@ from tests.unit.persistence.checking import GRACE, age, change, looked, placed, 
 from tests.unit.persistence.data import Data
 from tests.unit.persistence.filling import fill_with_ended_jobs
 from tests.unit.persistence.plants import MENDABLE, Plant
+
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_a_sound_directory_has_nothing_wrong_and_is_looked_at_once(premises):
@@ -104,6 +108,29 @@ async def a_name_that_is_no_text(data):
     return str(age(data, path))
 
 
+async def no_admin(data):
+    await data.repository.accounts.add_user(user())
+    return str(data.paths.database)
+
+
+async def disabled_admin(data):
+    await data.repository.accounts.add_user(user(server_admin=True, disabled_at=MOMENT))
+    return str(data.paths.database)
+
+
+async def key_unreadable(data):
+    accounts = data.repository.accounts
+    await accounts.add_user(user(server_admin=True))
+    key = ApiKey(id="key_1", user_id="usr_ada", name="k", hint="sci_1", created_at=MOMENT)
+    await accounts.add_key(key, b"digest")
+    change(data, "UPDATE api_keys SET scopes = 'everything'")
+    return "key_1"
+
+
+def user(**fields) -> User:
+    return User(id="usr_ada", name="ada", created_at=MOMENT, **fields)
+
+
 FOR_PEOPLE: list[tuple[Plant, Kind]] = [
     (impossible, Kind.ROW_IMPOSSIBLE),
     (fed_to_nothing, Kind.ROW_IMPOSSIBLE),
@@ -111,6 +138,9 @@ FOR_PEOPLE: list[tuple[Plant, Kind]] = [
     (running_without_its_zip, Kind.STASH_MISSING),
     (running_with_another_zip, Kind.STASH_DAMAGED),
     (zip_only_in_the_former_stash, Kind.STASH_ELSEWHERE),
+    (no_admin, Kind.ADMIN_MISSING),
+    (disabled_admin, Kind.ADMIN_MISSING),
+    (key_unreadable, Kind.ROW_UNREADABLE),
     (a_note_in_the_logs, Kind.UNKNOWN_FILE),
     (a_name_that_is_no_text, Kind.UNKNOWN_FILE),
 ]

@@ -1,0 +1,1 @@
+"""The parts of `ci admin` that are groups of commands themselves."""
