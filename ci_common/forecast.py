@@ -9,9 +9,13 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 UNKNOWN = math.inf
 """A time that nobody can tell."""
+
+Durations: TypeAlias = Mapping[tuple[str, str | None], Sequence[float]]
+"""Seconds that jobs took, by organisation and project; under None those of all its projects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,9 @@ def expected_starts(
     return _Simulation(waiting, running, places).run()
 
 
-def typical_duration(durations: Mapping[str | None, Sequence[float]], project: str) -> float | None:
-    """Return the median of what jobs of ``project`` took, else of all (under None), else None."""
-    known = durations.get(project) or durations.get(None)
+def typical_duration(durations: Durations, organisation: str, project: str) -> float | None:
+    """Return the median of what jobs of a project took, else of its organisation's, else None."""
+    known = durations.get((organisation, project)) or durations.get((organisation, None))
     return statistics.median(known) if known else None
 
 

@@ -9,6 +9,7 @@ from ci_common.access import Within
 from ci_common.artifacts import ArtifactStore
 from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
+from ci_common.forecast import Durations
 from ci_common.job_events import EventStore
 from ci_common.job_query import JobPage, JobQuery
 from ci_common.job_totals import JobTotals
@@ -119,20 +120,20 @@ class JobRepository(Protocol):
         """
         ...
 
-    async def queued(self, *, limit: int, skip: int = 0) -> Sequence[Job]:
+    async def queued(self, *, limit: int, skip: int = 0, within: Within = None) -> Sequence[Job]:
         """Return queued jobs in the order in which they take their turns, after the first ``skip``.
 
-        Those on hold are there too, at their places.
+        Those on hold are there too, at their places. Jobs of other organisations than
+        ``within`` are neither returned nor skipped.
         """
         ...
 
-    async def durations(
-        self, projects: Iterable[str], *, latest: int
-    ) -> Mapping[str | None, Sequence[float]]:
+    async def durations(self, projects: Iterable[tuple[str, str]], *, latest: int) -> Durations:
         """Return how many seconds the ``latest`` jobs took that passed or failed, by project.
 
-        In no particular order. Under None: those of all projects. Times during which
-        a clock was set back are left out.
+        ``projects`` are organisation and project. In no particular order. Under None, for each
+        of the organisations: those of all its projects. Times during which a clock was set back
+        are left out.
         """
         ...
 
@@ -166,11 +167,18 @@ class JobRepository(Protocol):
         ...
 
     async def queue_position(self, job_id: str) -> int | None:
-        """Return the job's place in the queue, 1 for the next one; None if it is not queued."""
+        """Return the job's place in the queue, 1 for the next one; None if it is not queued.
+
+        All that wait are counted, whosever they are.
+        """
         ...
 
-    async def count(self) -> QueueCounts:
-        """Return how many jobs wait and run."""
+    async def queue_positions(self, job_ids: Iterable[str]) -> Mapping[str, int]:
+        """Return the places, as ``queue_position`` has them, of those of the jobs that wait."""
+        ...
+
+    async def count(self, within: Within = None) -> QueueCounts:
+        """Return how many jobs wait and run: all, or those of some organisations."""
         ...
 
     async def totals(self) -> JobTotals:

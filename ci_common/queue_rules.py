@@ -44,24 +44,35 @@ class QueueRules:
 
     ``ageing``: how long a job waits to get past one of the next higher priority
     that has just come. ``share``: how far each unfinished job of a submitter
-    puts the next one of the same submitter back; 0 for not at all.
+    puts the next one of the same submitter back; 0 for not at all. Where submitters
+    share an organisation's turns it is that many times as far: so many of them get
+    no more turns than one of another organisation.
     """
 
     ageing: float = 600.0
     share: float = 600.0
 
     def turn(
-        self, *, priority: int, created: Moment, latest: Latest | None, own: Sequence[int] = ()
+        self,
+        *,
+        priority: int,
+        created: Moment,
+        latest: Latest | None,
+        own: Sequence[int] = (),
+        sharers: int = 1,
     ) -> Turn:
         """Return the place of a job that comes now.
 
         ``latest`` is None when none is queued. ``own``: the bases of those
         unfinished jobs of its submitter that have at least its priority, or
-        only the highest one.
+        only the highest one. ``sharers``: how many submitters of its organisation have
+        unfinished jobs, with this one; 1 where there are no organisations.
         """
         arrived = self._arrival(created, latest)
         share, step = _whole(self.share), _whole(self.ageing)
-        base = max([arrived, *(each + share for each in own)])
+        # The first one of a submitter comes behind those of the others.
+        first = arrived if own else arrived + share * (sharers - 1)
+        base = max([first, *(each + share * sharers for each in own)])
         return Turn(arrived, base, base - priority * step)
 
     @staticmethod

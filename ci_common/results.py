@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from ci_common.access import Within
 from ci_common.artifacts import Artifact
 
 
@@ -177,14 +178,26 @@ class ResultStore(Protocol):
         ...
 
     async def history(
-        self, node_id: str, *, project: str | None, limit: int, before: int | None = None
+        self,
+        node_id: str,
+        *,
+        project: str | None,
+        limit: int,
+        before: int | None = None,
+        within: Within = None,
     ) -> Sequence[PastCase]:
-        """Return how a test ended, the newest job first, in jobs below the ``seq`` ``before``."""
+        """Return how a test ended, the newest job first, in jobs below the ``seq`` ``before``.
+
+        Only in jobs of the organisations ``within``.
+        """
         ...
 
-    async def flaky(self, *, project: str | None, limit: int) -> Sequence[FlakyTest]:
+    async def flaky(
+        self, *, project: str | None, limit: int, within: Within = None
+    ) -> Sequence[FlakyTest]:
         """Return tests with different outcomes on equal files in the same image.
 
-        The ones that failed in the latest jobs come first.
+        The ones that failed in the latest jobs come first. Only jobs of the organisations
+        ``within`` count, and those of each only with its own.
         """
         ...

@@ -5,12 +5,41 @@ were installed, and nothing else was done. Its ``key`` is a digest of all that
 the installation depends on, so jobs with the same key can start from it.
 Which snapshots there are, the engine says; the store notes when each was used
 last, and which of them are not to be used again.
+
+What an organisation's job installs is for its own jobs only: an installation runs
+code of whatever is installed. A key says whose it is.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from ci_common.access import NOBODYS, Within
+
+_MARK_DIGITS = 16
+"""Hexadecimal. A key is part of an image's tag, which has 128 characters at most."""
+
+
+def owned_key(digest: str, organisation: str) -> str:
+    """Return the key of an installation with this digest, done for this organisation (its id).
+
+    Without an organisation it is the digest alone.
+    """
+    return digest if organisation == NOBODYS else f"{digest}.{_mark_of(organisation)}"
+
+
+def is_visible(key: str, within: Within) -> bool:
+    """Return whether a key is of one of these organisations."""
+    if within is None:
+        return True
+    _, _, mark = key.partition(".")
+    return bool(mark) and mark in map(_mark_of, within)
+
+
+def _mark_of(organisation: str) -> str:
+    return hashlib.sha256(organisation.encode()).hexdigest()[:_MARK_DIGITS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

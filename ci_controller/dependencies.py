@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ci_common.access import NOBODYS
 from ci_common.errors import InvalidArchive
 from ci_common.executor import ContainerSpec
 from ci_common.project_tree import open_project
 from ci_common.project_zip import Entry, EntryKind, ProjectFiles
 from ci_common.recipe import Recipe
+from ci_common.snapshots import owned_key
 from ci_controller.docker_engine.feed_command import HOMES
 from ci_controller.workspace import WORKSPACE
 
@@ -84,8 +86,9 @@ def snapshot_key(
     environment: bytes,
     spec: ContainerSpec,
     files: Iterable[DependencyFile],
+    organisation: str = NOBODYS,
 ) -> str:
-    """Return the digest of all that the outcome of an installation depends on.
+    """Return the key of an installation: all that its outcome depends on, and whose it is.
 
     Limits of memory and time are left out: they decide whether it succeeds,
     not what comes of it.
@@ -103,4 +106,6 @@ def snapshot_key(
         add(file.path.encode(errors="surrogateescape"))
         add(b"%o" % file.mode)
         add(file.content)
-    return digest.hexdigest()
+    if organisation != NOBODYS:
+        add(organisation.encode())
+    return owned_key(digest.hexdigest(), organisation)

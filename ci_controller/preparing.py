@@ -159,7 +159,7 @@ class Preparer:
         # Without the notes: they also speak of what is of no matter here.
         script = render_prepare_script(recipe, opening=("-",))
         image_id = await self._snapshots.engine.image_id(spec.image)
-        key = snapshot_key(image_id, script, environment, spec, files)
+        key = snapshot_key(image_id, script, environment, spec, files, job.organisation)
         return _Installation(key, spec, environment, files)
 
     def _spec_of(self, job: Job, key: str = "") -> ContainerSpec:

@@ -15,7 +15,10 @@ from ci_persistence.job_rows import from_microseconds, to_microseconds
 # What was deleted must not come again: the sequence remembers, the table does not.
 _LATEST = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)"
 _OLDEST = f"SELECT coalesce((SELECT min(seq) FROM events), ({_LATEST}) + 1)"  # noqa: S608 -- constant
-_COLUMNS = "seq, at, type, job_id, project, submitter, status, attempt, reason, exit_code, detail"
+_COLUMNS = (
+    "seq, at, type, job_id, organisation, project, submitter, status, attempt, reason,"
+    " exit_code, detail"
+)
 _CONDITIONS = {
     "job_id": " AND job_id = :job_id",
     "project": " AND project = :project",
@@ -27,9 +30,30 @@ _AFTER = f"""
     WITH kept (oldest, latest) AS (SELECT ({_OLDEST}), ({_LATEST}))
     SELECT kept.oldest AS oldest, kept.latest AS latest, found.*
     FROM kept LEFT JOIN (
-        SELECT {_COLUMNS} FROM events WHERE seq > :after{{conditions}} ORDER BY seq LIMIT :limit
+        {{found}}
     ) AS found
     ORDER BY found.seq
+"""  # noqa: S608 -- constants; all values are bound
+_FOUND = f"""
+        SELECT {_COLUMNS} FROM events WHERE seq > :after{{conditions}}
+        ORDER BY seq LIMIT :limit
+"""  # noqa: S608 -- constants; all values are bound
+# Of each organisation its first ones, of which the first are taken: others cost nothing.
+_FOUND_WITHIN = f"""
+        SELECT {_COLUMNS} FROM events WHERE seq IN (
+            SELECT first.seq FROM json_each(:within) AS asked CROSS JOIN events AS first
+            ON first.seq IN (
+                SELECT seq FROM events INDEXED BY events_of_organisation
+                WHERE organisation = asked.value AND organisation <> '' AND seq > :after
+                    {{conditions}}
+                ORDER BY seq LIMIT :limit
+            )
+        ) ORDER BY seq LIMIT :limit
+"""  # noqa: S608 -- constants; all values are bound
+_FOUND_OF_JOB_WITHIN = f"""
+        SELECT {_COLUMNS} FROM events
+        WHERE seq > :after AND organisation IN (SELECT value FROM json_each(:within)){{conditions}}
+        ORDER BY seq LIMIT :limit
 """  # noqa: S608 -- constants; all values are bound
 # Always from the front: that nothing is missing behind the oldest is what readers go by.
 # And never before webhooks have been told.
@@ -58,8 +82,14 @@ class SQLiteEventStore:
     async def after(self, seq: int, *, limit: int, wanted: EventFilter = EVERYTHING) -> EventPage:
         """Return the first ``limit`` wanted events beyond ``seq``."""
         values = _values_of(wanted)
-        statement = _AFTER.format(conditions="".join(_CONDITIONS[name] for name in values))
+        conditions = "".join(_CONDITIONS[name] for name in values)
         bound = {"after": seq, "limit": limit, **values}
+        found = _FOUND
+        if wanted.within is not None:
+            bound["within"] = _json(sorted(wanted.within))
+            # Those of one job are few, and have an index of their own.
+            found = _FOUND_WITHIN if wanted.job_id is None else _FOUND_OF_JOB_WITHIN
+        statement = _AFTER.format(found=found.format(conditions=conditions))
         rows = await self._database.fetch_all(statement, bound)
         events = [_event(row) for row in rows if row["seq"] is not None]
         latest = rows[0]["latest"]
@@ -101,8 +131,8 @@ def _values_of(wanted: EventFilter) -> Mapping[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _json(types: Sequence[EventType]) -> str:
-    return msgspec.json.encode(types).decode()
+def _json(names: Sequence[str]) -> str:
+    return msgspec.json.encode(names).decode()
 
 
 def _event(row: sqlite3.Row) -> StoredEvent:
@@ -114,6 +144,7 @@ def _event(row: sqlite3.Row) -> StoredEvent:
         job_id=row["job_id"],
         project=row["project"],
         submitter=row["submitter"],
+        organisation=row["organisation"],
         attempt=row["attempt"],
         status=None if status is None else JobStatus(status),
         reason=None if reason is None else EndReason(reason),

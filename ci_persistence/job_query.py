@@ -2,50 +2,33 @@
 
 What the index does not tell is looked up in the row. So that a list in which
 hardly any row fits does not hold up everybody else, no page looks at more than
-``WINDOW`` rows; it ends early then, and the next one goes on from there.
+``WINDOW`` rows; it ends early then, and the next one goes on from there. Of several
+organisations each has a walk of its own, and a page is what these have together.
 """
 # ruff: noqa: S608 -- statements are put together from constants; all values are bound
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from ci_common.job_query import JobFilter, JobPage, JobQuery, LabelFilter, Place
-from ci_common.jobs import EndReason, JobStatus
+from ci_common.jobs import Job
 from ci_persistence.database import Database
 from ci_persistence.job_rows import COLUMNS, job_from_row, to_microseconds
+from ci_persistence.job_walks import PASSED, Walk, walk_for
 
 WINDOW = 10_000
-"""Rows that one page looks at, at most."""
+"""Rows that one page looks at of each organisation, or of all jobs, at most."""
 
-_UNENDED = frozenset(status for status in JobStatus if not status.ended)
-_PASSED = EndReason.PASSED.value
-_KEYS = {
-    "created": "created_wall",
-    "ended": "ended_wall",
-    "duration": "ended_wall - started_wall",
-}
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
-
-
-@dataclass(frozen=True, slots=True)
-class _Walk:
-    """An index, and which part of it: what each of its rows fulfils of a filter is ``told``."""
-
-    source: str
-    conditions: tuple[str, ...] = ()
-    values: Mapping[str, Any] = field(default_factory=dict)
-    told: frozenset[str | LabelFilter] = frozenset()
-    key: str = "created_wall"
-    seq: str = "seq"
 
 
 class _Statement:
     """Conditions and what is bound to them."""
 
-    def __init__(self, walk: _Walk, query: JobQuery) -> None:
+    def __init__(self, walk: Walk, query: JobQuery) -> None:
         self._walk = walk
         self._direction = "DESC" if query.sort.descending else "ASC"
         self._further, self._not_yet = ("<", ">=") if query.sort.descending else (">", "<=")
@@ -85,17 +68,35 @@ class _Statement:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Jobs with the keys and numbers by which they are in order, and where it goes on."""
+
+    placed: Sequence[tuple[int, int, Job]]
+    end: Place | None
+
+
 _KEY_OF_SEQ = "(SELECT created_wall FROM jobs WHERE seq <= :after_seq ORDER BY seq DESC LIMIT 1)"
 
 
 async def list_jobs(database: Database, query: JobQuery, *, window: int = WINDOW) -> JobPage:
     """Return a page; see ``JobRepository.list_jobs``. ``window``: rows to look at, at most."""
-    walk = _walk(query)
+    within = query.filter.within
+    organisations = (None,) if within is None else sorted(within)
+    parts = [await _read(database, query, window, each) for each in organisations]
+    return _together(parts, query)
+
+
+async def _read(
+    database: Database, query: JobQuery, window: int, organisation: str | None
+) -> _Part:
+    """Return a page of one organisation's jobs, or of all."""
+    walk = walk_for(query, organisation)
     statement = _Statement(walk, query)
     if query.after is not None:
         statement.begin_behind(query.after)
     _bound_times(statement, walk.key, query)
-    rest = _Statement(_Walk(""), query)
+    rest = _Statement(Walk(""), query)
     _add_rest(rest, query.filter, walk.told)
     end = None
     if rest.conditions:
@@ -108,7 +109,27 @@ async def list_jobs(database: Database, query: JobQuery, *, window: int = WINDOW
     if len(rows) > query.limit:
         rows = rows[: query.limit]
         end = Place(rows[-1]["place_seq"], rows[-1]["place_key"])
-    return JobPage([job_from_row(row) for row in rows], end)
+    placed = [(row["place_key"], row["place_seq"], job_from_row(row)) for row in rows]
+    return _Part(placed, end)
+
+
+def _together(parts: Sequence[_Part], query: JobQuery) -> JobPage:
+    """Return the page that several make: as far as each of them leads."""
+    descending = query.sort.descending
+    ends = [(part.end.key or 0, part.end.seq) for part in parts if part.end is not None]
+    end = (max if descending else min)(ends, default=None)
+    placed = sorted(
+        (each for part in parts for each in part.placed),
+        key=lambda each: each[:2],
+        reverse=descending,
+    )
+    if end is not None:
+        placed = [each for each in placed if (each[:2] >= end if descending else each[:2] <= end)]
+    if len(placed) > query.limit:
+        placed = placed[: query.limit]
+        end = placed[-1][:2]
+    following = None if end is None else Place(seq=end[1], key=end[0])
+    return JobPage([job for *_, job in placed], following)
 
 
 async def _end_of_window(database: Database, statement: _Statement, window: int) -> Place | None:
@@ -129,62 +150,6 @@ def _bound_times(statement: _Statement, key: str, query: JobQuery) -> None:
         statement.require(f"{column} < :until", until=to_microseconds(asked.until))
 
 
-def _walk(query: JobQuery) -> _Walk:
-    """Return the narrowest walk for a query."""
-    if query.sort.field == "ended":
-        return _Walk("jobs INDEXED BY jobs_ended", ("ended_wall IS NOT NULL",), key="ended_wall")
-    if query.sort.field == "duration":
-        return _Walk(
-            "jobs INDEXED BY jobs_duration",
-            ("ended_wall IS NOT NULL", "started_wall IS NOT NULL"),
-            key=_KEYS["duration"],
-        )
-    return _walk_by_creation(query.filter)
-
-
-def _walk_by_creation(asked: JobFilter) -> _Walk:
-    label = min((label for label in asked.labels if label.value is not None), default=None)
-    if label is not None:
-        return _Walk(
-            "job_labels AS walked CROSS JOIN jobs ON jobs.seq = walked.job",
-            ("walked.name = :walked_name", "walked.value = :walked_value"),
-            {"walked_name": label.name, "walked_value": label.value},
-            told=frozenset({label}),
-            key="walked.created",
-            seq="walked.job",
-        )
-    for column, chosen, index in (
-        ("concurrency_group", asked.groups, "jobs_of_group"),
-        ("submitter", asked.submitters, "jobs_of_submitter"),
-    ):
-        if len(chosen) == 1 and "" not in chosen:
-            conditions = (f"{column} = :walked", f"{column} <> ''")
-            bound, told = {"walked": min(chosen)}, frozenset({column})
-            return _Walk(f"jobs INDEXED BY {index}", conditions, bound, told)
-    if asked.statuses and asked.statuses <= _UNENDED:
-        return _Walk("jobs INDEXED BY jobs_unended", ("reason IS NULL",))
-    if len(asked.projects) == 1:
-        return _Walk(
-            "jobs INDEXED BY jobs_of_project",
-            ("project = :walked",),
-            {"walked": min(asked.projects)},
-            frozenset({"project"}),
-        )
-    if _wants_no_pass(asked):
-        nothing_more = frozenset({"success"} if asked.success is False else ())
-        only = (f"reason <> '{_PASSED}'",)
-        return _Walk("jobs INDEXED BY jobs_unsuccessful", only, told=nothing_more)
-    return _Walk("jobs INDEXED BY jobs_created")
-
-
-def _wants_no_pass(asked: JobFilter) -> bool:
-    return (
-        asked.success is False
-        or (bool(asked.reasons) and EndReason.PASSED not in asked.reasons)
-        or asked.statuses == {JobStatus.CANCELLED}
-    )
-
-
 def _add_rest(statement: _Statement, asked: JobFilter, told: frozenset[str | LabelFilter]) -> None:
     """Require what the walk does not tell."""
     for column, chosen in (
@@ -200,7 +165,7 @@ def _add_rest(statement: _Statement, asked: JobFilter, told: frozenset[str | Lab
                 **{f"any_{column}": _json(chosen)},
             )
     if asked.success is not None and "success" not in told:
-        statement.require(f"reason {'=' if asked.success else '<>'} '{_PASSED}'")
+        statement.require(f"reason {'=' if asked.success else '<>'} '{PASSED}'")
     for number, label in enumerate(sorted(asked.labels - told, key=_name_and_value)):
         _require_label(statement, label, number)
     for number, text in enumerate(sorted(asked.texts)):

@@ -102,12 +102,13 @@ LABEL = (
 )
 BY_ID = f"SELECT {COLUMNS} FROM jobs WHERE id = ?"
 BY_IDS = f"SELECT {COLUMNS} FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
-_WITHIN = "(:within IS NULL OR organisation IN (SELECT value FROM json_each(:within)))"
+_AMONG = "organisation IN (SELECT value FROM json_each(:within))"
+_WITHIN = f"(:within IS NULL OR {_AMONG})"
 BY_PREFIX = (
     f"SELECT {COLUMNS} FROM jobs WHERE id >= :first AND id < :beyond AND {_WITHIN}"
     " ORDER BY id LIMIT 2"
 )
-LAST = f"SELECT {COLUMNS} FROM jobs ORDER BY seq DESC LIMIT 1"
+LAST = f"SELECT {COLUMNS} FROM jobs WHERE seq = (SELECT max(seq) FROM jobs)"
 LAST_WITHIN = (
     f"SELECT {COLUMNS} FROM jobs WHERE seq = (SELECT max((SELECT seq FROM jobs WHERE"
     " organisation = asked.value AND organisation <> '' ORDER BY created_wall DESC, seq DESC"
@@ -132,17 +133,28 @@ STARTABLE = (
 QUEUE = (
     f"SELECT {COLUMNS} FROM jobs WHERE {_QUEUED} ORDER BY {QUEUE_ORDER} LIMIT :limit OFFSET :skip"
 )
+# Of each organisation its first ones, of which the first are taken: others cost nothing.
+QUEUE_WITHIN = (
+    "WITH asked (owner) AS (SELECT value FROM json_each(:within))"
+    f" SELECT {COLUMNS} FROM asked CROSS JOIN jobs ON jobs.seq IN ("
+    f"SELECT seq FROM jobs WHERE organisation = owner AND organisation <> '' AND {_QUEUED}"
+    f" ORDER BY {QUEUE_ORDER} LIMIT :skip + :limit)"
+    f" ORDER BY {QUEUE_ORDER} LIMIT :limit OFFSET :skip"
+)
 # The condition has to be written as in the index, or SQLite does not use that.
 _MEASURED = f"reason IN ('{EndReason.PASSED}', '{EndReason.FAILED}')"
 DURATIONS = (
-    "SELECT asked.value AS project, (job.ended_wall - job.started_wall) AS took"
+    "SELECT organisation, project, (job.ended_wall - job.started_wall) AS took"
     " FROM json_each(:projects) AS asked CROSS JOIN jobs AS job ON job.seq IN ("
-    f"SELECT seq FROM jobs WHERE project = asked.value AND {_MEASURED}"
+    "SELECT seq FROM jobs WHERE organisation = json_extract(asked.value, '$[0]')"
+    f" AND project = json_extract(asked.value, '$[1]') AND {_MEASURED}"
     " ORDER BY ended_wall DESC, seq DESC LIMIT :latest)"
 )
 LATEST_DURATIONS = (
-    f"SELECT (ended_wall - started_wall) AS took FROM jobs WHERE {_MEASURED}"
-    " ORDER BY ended_wall DESC, seq DESC LIMIT :latest"
+    "SELECT organisation, NULL AS project, (job.ended_wall - job.started_wall) AS took"
+    " FROM json_each(:organisations) AS asked CROSS JOIN jobs AS job ON job.seq IN ("
+    f"SELECT seq FROM jobs WHERE organisation = asked.value AND {_MEASURED}"
+    " ORDER BY ended_wall DESC, seq DESC LIMIT :latest)"
 )
 OVERDUE = (
     f"SELECT {COLUMNS} FROM jobs WHERE {_QUEUED} AND attempt = 0 AND queue_deadline <= :wall"
@@ -160,6 +172,20 @@ OWN_BASES = (
 )
 """The latest of a submitter's unfinished jobs of each priority, None where there is none."""
 
+MOST_SHARERS = 100
+"""Submitters of an organisation that are counted: a submission's cost has to have a bound."""
+
+# From one name to the next along the index, however many jobs each has.
+OTHER_SHARERS = (
+    "WITH RECURSIVE sharing (name) AS ("
+    "SELECT min(submitter) FROM jobs INDEXED BY jobs_submitter"
+    " WHERE organisation = :organisation AND reason IS NULL"
+    " UNION ALL SELECT (SELECT min(submitter) FROM jobs INDEXED BY jobs_submitter"
+    " WHERE organisation = :organisation AND reason IS NULL AND submitter > sharing.name)"
+    f" FROM sharing WHERE sharing.name IS NOT NULL LIMIT {MOST_SHARERS})"
+    " SELECT count(*) FROM sharing WHERE name <> :submitter"
+)
+
 UNFINISHED_OF_GROUP = (
     "SELECT id FROM jobs WHERE organisation = :organisation AND project = :project"
     " AND concurrency_group = :name AND concurrency_group <> '' AND reason IS NULL"
@@ -171,9 +197,22 @@ POSITION = (
     " AND seq <= mine.seq)"
     f" FROM jobs AS mine WHERE mine.id = ? AND mine.{_QUEUED}"
 )
+POSITIONS = (
+    f"WITH queue AS (SELECT seq, row_number() OVER (ORDER BY {QUEUE_ORDER}) AS position"
+    f" FROM jobs WHERE {_QUEUED})"
+    " SELECT jobs.id, queue.position FROM queue JOIN jobs ON jobs.seq = queue.seq"
+    " WHERE queue.seq IN"
+    " (SELECT seq FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)))"
+)
 COUNT = (
     f"SELECT (SELECT count(*) FROM jobs WHERE {_QUEUED}) AS queued,"
     f" (SELECT count(*) FROM jobs WHERE {_RUNNING}) AS running"
+)
+# Those that run are few, whosever they are.
+COUNT_WITHIN = (
+    f"SELECT (SELECT count(*) FROM jobs INDEXED BY jobs_queued_of_organisation"
+    f" WHERE {_QUEUED} AND organisation <> '' AND {_AMONG}) AS queued,"
+    f" (SELECT count(*) FROM jobs WHERE {_RUNNING} AND {_AMONG}) AS running"
 )
 TOTALS = (
     "SELECT name, reason, value FROM job_totals UNION ALL"

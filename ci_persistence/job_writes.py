@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ci_common.access import NOBODYS
 from ci_common.clock import Moment
 from ci_common.errors import IdempotencyConflict
 from ci_common.jobs import EndReason, GroupPolicy, Job, JobStatus, NewJob, Result
@@ -72,11 +73,15 @@ class JobWrites:
             "priorities": as_json(priorities),
         }
         bases = await transaction.fetch_all(sql.OWN_BASES, own)
+        others = 0
+        if new.organisation != NOBODYS:
+            ((others,),) = await transaction.fetch_all(sql.OTHER_SHARERS, own)
         return self._queue_rules.turn(
             priority=new.priority,
             created=new.created,
             latest=None if row is None else Latest(row["arrived"], _created(row)),
             own=[base for (base,) in bases if base is not None],
+            sharers=1 + others,
         )
 
     def end_columns(self, result: Result, now: Moment) -> Mapping[str, Any]:

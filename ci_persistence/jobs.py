@@ -15,6 +15,7 @@ from ci_common.audit import AuditLog
 from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
 from ci_common.errors import AmbiguousJob, JobNotFound
+from ci_common.forecast import Durations
 from ci_common.job_events import EventStore
 from ci_common.job_query import JobPage, JobQuery
 from ci_common.job_totals import JobTotals
@@ -176,13 +177,14 @@ class SQLiteJobRepository:
         """Return a page of a list."""
         return await list_jobs(self._database, query)
 
-    async def queued(self, *, limit: int, skip: int = 0) -> Sequence[Job]:
+    async def queued(self, *, limit: int, skip: int = 0, within: Within = None) -> Sequence[Job]:
         """Return queued jobs in the order of their turns, after the first ``skip``."""
-        return await self._jobs(sql.QUEUE, {"limit": limit, "skip": skip})
+        if within is None:
+            return await self._jobs(sql.QUEUE, {"limit": limit, "skip": skip})
+        values = {"limit": limit, "skip": skip, "within": as_json(within)}
+        return await self._jobs(sql.QUEUE_WITHIN, values)
 
-    async def durations(
-        self, projects: Iterable[str], *, latest: int
-    ) -> Mapping[str | None, Sequence[float]]:
+    async def durations(self, projects: Iterable[tuple[str, str]], *, latest: int) -> Durations:
         """Return how many seconds the ``latest`` measured jobs took, by project, and of all."""
         return await durations(self._database, projects, latest=latest)
 
@@ -223,9 +225,17 @@ class SQLiteJobRepository:
         row = await self._database.fetch_one(sql.POSITION, (job_id,))
         return row[0] if row else None
 
-    async def count(self) -> QueueCounts:
-        """Return how many jobs wait and run."""
-        (row,) = await self._database.fetch_all(sql.COUNT)
+    async def queue_positions(self, job_ids: Iterable[str]) -> Mapping[str, int]:
+        """Return the places of those of the jobs that wait."""
+        rows = await self._database.fetch_all(sql.POSITIONS, {"ids": as_json(job_ids)})
+        return {row["id"]: row["position"] for row in rows}
+
+    async def count(self, within: Within = None) -> QueueCounts:
+        """Return how many jobs wait and run: all, or those of some organisations."""
+        limited = within is not None
+        statement = sql.COUNT_WITHIN if limited else sql.COUNT
+        values = {"within": as_json(within)} if within is not None else {}
+        (row,) = await self._database.fetch_all(statement, values)
         return QueueCounts(queued=row["queued"], running=row["running"])
 
     async def totals(self) -> JobTotals:

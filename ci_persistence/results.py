@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ci_common.access import Within
 from ci_common.artifacts import Artifact
 from ci_common.results import (
     BAD,
@@ -95,10 +96,17 @@ class SQLiteResultStore:
         return list(dict.fromkeys(row["node_id"] for row in rows))
 
     async def history(
-        self, node_id: str, *, project: str | None, limit: int, before: int | None = None
+        self,
+        node_id: str,
+        *,
+        project: str | None,
+        limit: int,
+        before: int | None = None,
+        within: Within = None,
     ) -> Sequence[PastCase]:
         """Return how a test ended, the newest job first."""
         values = {
+            "within": _organisations(within),
             "node_id": node_id,
             "project": project,
             "before": _MAX_SEQ if before is None else before,
@@ -106,9 +114,11 @@ class SQLiteResultStore:
         }
         return [_past(row) for row in await self._database.fetch_all(sql.HISTORY, values)]
 
-    async def flaky(self, *, project: str | None, limit: int) -> Sequence[FlakyTest]:
+    async def flaky(
+        self, *, project: str | None, limit: int, within: Within = None
+    ) -> Sequence[FlakyTest]:
         """Return tests with different outcomes on equal files in the same image."""
-        values = {"project": project, "limit": limit}
+        values = {"project": project, "limit": limit, "within": _organisations(within)}
         rows = await self._database.fetch_all(sql.FLAKY, values)
         return [FlakyTest(**dict(row)) for row in rows]
 
@@ -204,6 +214,10 @@ def _past(row: sqlite3.Row) -> PastCase:
 
 def _json(value: object) -> str | None:
     return None if value is None else _encoder.encode(value).decode()
+
+
+def _organisations(within: Within) -> str | None:
+    return None if within is None else _json(sorted(within))
 
 
 def _storable(text: str) -> str:

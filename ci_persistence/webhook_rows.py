@@ -13,20 +13,24 @@ from ci_common.webhooks import Delivery, DeliveryState, Webhook
 from ci_persistence.job_rows import from_microseconds, to_microseconds
 
 WEBHOOK = (
-    "id, url, description, types, projects, reasons, secret, old_secret, old_secret_until,"
-    " created, enabled, disabled_reason, failing_since"
+    "id, organisation, url, description, types, projects, reasons, secret, old_secret,"
+    " old_secret_until, created, enabled, disabled_reason, failing_since"
 )
 DELIVERY = (
     "id, seq, webhook, type, job_id, body, created, state, attempts, schedule_from, next_try,"
     " last_try, last_status, last_error, last_response, last_seconds"
 )
-CHANGE = "seq, at, type, job_id, project, submitter, status, attempt, reason, exit_code, detail"
+CHANGE = (
+    "seq, at, type, job_id, organisation, project, submitter, status, attempt, reason,"
+    " exit_code, detail"
+)
 
 
 def columns_of(webhook: Webhook) -> Mapping[str, Any]:
     """Return what is written of a webhook."""
     return {
         "id": webhook.id,
+        "organisation": webhook.organisation,
         "url": webhook.url,
         "description": webhook.description,
         "types": _json([kind.value for kind in webhook.types]),
@@ -42,6 +46,7 @@ def webhook_from_row(row: sqlite3.Row) -> Webhook:
     """Return the webhook in a row that has ``WEBHOOK``."""
     return Webhook(
         id=row["id"],
+        organisation=row["organisation"],
         url=row["url"],
         description=row["description"],
         types=[EventType(kind) for kind in msgspec.json.decode(row["types"])],
@@ -90,6 +95,7 @@ def change_from_row(row: sqlite3.Row) -> StoredEvent | None:
         job_id=row["job_id"],
         project=row["project"],
         submitter=row["submitter"],
+        organisation=row["organisation"],
         attempt=row["attempt"],
         status=None if row["status"] is None else JobStatus(row["status"]),
         reason=None if row["reason"] is None else EndReason(row["reason"]),

@@ -10,12 +10,15 @@ _LATEST_EVENT = "(SELECT coalesce(max(seq), 0) FROM events)"
 
 ADD = (
     "INSERT INTO webhooks"
-    " (id, url, description, types, projects, reasons, secret, created, enabled, since)"
-    " VALUES (:id, :url, :description, :types, :projects, :reasons, :secret, :created, :enabled,"
+    " (id, organisation, url, description, types, projects, reasons, secret, created, enabled,"
+    " since) VALUES (:id, :organisation, :url, :description, :types, :projects, :reasons, :secret,"
+    " :created, :enabled,"
     f" {_LATEST_EVENT})"
 )
 BY_ID = f"SELECT {WEBHOOK} FROM webhooks WHERE id = ?"
+_AMONG = "organisation IN (SELECT value FROM json_each(:within))"
 ALL = f"SELECT {WEBHOOK} FROM webhooks ORDER BY seq"
+ALL_WITHIN = f"SELECT {WEBHOOK} FROM webhooks WHERE {_AMONG} ORDER BY seq"
 CHANGE_WEBHOOK = (
     "UPDATE webhooks SET url = :url, description = :description, types = :types,"
     " projects = :projects, reasons = :reasons,"
@@ -96,11 +99,13 @@ PRUNE = (
 )
 
 
-def page(*, of_webhook: bool, state: DeliveryState | None) -> str:
-    """Return the query for a page of deliveries."""
+def page(*, of_webhook: bool, state: DeliveryState | None, limited: bool) -> str:
+    """Return the query for a page of deliveries, ``limited`` to those of some organisations."""
     conditions = ["seq < :before"]
     if of_webhook:
         conditions.append("webhook = :webhook")
+    elif limited:
+        conditions.append(f"webhook IN (SELECT id FROM webhooks WHERE {_AMONG})")
     if state is not None:
         conditions.append(f"state = '{state}'")
     where = " AND ".join(conditions)

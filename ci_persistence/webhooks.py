@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ci_common.access import Within
 from ci_common.errors import DeliveryNotFound, InvalidTransition, WebhookNotFound
 from ci_common.job_events import StoredEvent
 from ci_common.jobs import Job
@@ -39,16 +40,18 @@ class SQLiteWebhookStore:
             await transaction.execute(sql.ADD, columns_of(webhook))
             return await _webhook(transaction, webhook.id)
 
-    async def get(self, webhook_id: str) -> Webhook:
+    async def get(self, webhook_id: str, *, within: Within = None) -> Webhook:
         """Return a webhook. Raises ``WebhookNotFound``."""
         row = await self._database.fetch_one(sql.BY_ID, (storable(webhook_id),))
-        if row is None:
+        if row is None or (within is not None and row["organisation"] not in within):
             raise _no_webhook(webhook_id)
         return webhook_from_row(row)
 
-    async def all(self) -> Sequence[Webhook]:
-        """Return every webhook, the oldest first."""
-        return [webhook_from_row(row) for row in await self._database.fetch_all(sql.ALL)]
+    async def all(self, *, within: Within = None) -> Sequence[Webhook]:
+        """Return every webhook of the organisations, the oldest first."""
+        statement = sql.ALL if within is None else sql.ALL_WITHIN
+        rows = await self._database.fetch_all(statement, _limit(within))
+        return [webhook_from_row(row) for row in rows]
 
     async def change(self, webhook: Webhook) -> Webhook:
         """Write everything of a webhook but its secrets. Raises ``WebhookNotFound``."""
@@ -193,20 +196,31 @@ class SQLiteWebhookStore:
         before: int | None = None,
         webhook_id: str | None = None,
         state: DeliveryState | None = None,
+        within: Within = None,
     ) -> Sequence[Delivery]:
         """Return at most ``limit`` deliveries, newest first. Raises ``WebhookNotFound``."""
         if webhook_id is not None:
-            await self.get(webhook_id)
-        query = sql.page(of_webhook=webhook_id is not None, state=state)
-        values = {"before": _MAX_SEQ if before is None else before, "limit": limit}
-        rows = await self._database.fetch_all(query, values | {"webhook": webhook_id})
+            await self.get(webhook_id, within=within)
+        limited = within is not None
+        query = sql.page(of_webhook=webhook_id is not None, state=state, limited=limited)
+        values: dict[str, Any] = {
+            "before": _MAX_SEQ if before is None else before,
+            "limit": limit,
+            "webhook": webhook_id,
+            **_limit(within),
+        }
+        rows = await self._database.fetch_all(query, values)
         return [delivery_from_row(row) for row in rows]
 
-    async def delivery(self, delivery_id: str) -> Delivery:
+    async def delivery(self, delivery_id: str, *, within: Within = None) -> Delivery:
         """Return a delivery. Raises ``DeliveryNotFound``."""
         row = await self._database.fetch_one(sql.DELIVERY_BY_ID, (storable(delivery_id),))
         if row is None:
             raise _no_delivery(delivery_id)
+        try:
+            await self.get(row["webhook"], within=within)
+        except WebhookNotFound:
+            raise _no_delivery(delivery_id) from None
         return delivery_from_row(row)
 
     async def redeliver(self, delivery_id: str, *, now: datetime) -> Delivery:
@@ -223,6 +237,10 @@ class SQLiteWebhookStore:
         """Delete deliveries made before then that are not pending; return how many."""
         async with self._database.transaction() as transaction:
             return await transaction.execute(sql.PRUNE, {"before": to_microseconds(before)})
+
+
+def _limit(within: Within) -> dict[str, Any]:
+    return {} if within is None else {"within": msgspec.json.encode(sorted(within)).decode()}
 
 
 async def _webhook(transaction: Transaction, webhook_id: str) -> Webhook:

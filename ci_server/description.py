@@ -8,13 +8,23 @@ from litestar import Request, Response, Router
 from litestar.exceptions import NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Server
+from litestar.openapi.spec import Components, SecurityScheme, Server
 
 from ci_common import __version__
 from ci_common.access import Action
+from ci_common.accounts import KEY_PREFIX
 from ci_server.examples import CLOSED, EXAMPLES, PARAMETERS
 from ci_server.guard import ACTION_KEY
+from ci_server.routes.openapi import NO_SECURITY
 from ci_server.schema_page import SchemaPage
+
+_KEY = "api_key"
+_KEY_SCHEME = SecurityScheme(
+    type="http",
+    scheme="bearer",
+    bearer_format=f"{KEY_PREFIX}…",
+    description="An API key: `ci key create` makes one. A server without accounts takes none.",
+)
 
 _NULL = {"type": "null"}
 
@@ -28,6 +38,8 @@ def description_config() -> OpenAPIConfig:
         "Those routes that the first version had are at `/` too, without the prefix. "
         "Errors are problem documents (RFC 9457).",
         servers=[Server(url="/")],
+        components=Components(security_schemes={_KEY: _KEY_SCHEME}),
+        security=[{_KEY: []}, *NO_SECURITY],
         openapi_router=Router(
             "/schema",
             route_handlers=[],

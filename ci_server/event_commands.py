@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ci_common.access import Within
 from ci_common.api import EventsFollowed, EventsGap
 from ci_common.errors import InvalidRequest, JobNotFound
 from ci_common.events import CompleteEvent
@@ -39,6 +40,7 @@ class Command(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     job_id: str | None = None
     project: str | None = None
     submitter: str | None = None
+    organisation: str | None = None
     type: str | list[str] | None = None
     after: int | None = None
     offset: int | None = None
@@ -47,8 +49,8 @@ class Command(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 _PARAMETERS: Mapping[str, frozenset[str]] = {
-    "jobs": frozenset({"job_id", "project", "submitter", "type", "after"}),
-    "queue": frozenset(),
+    "jobs": frozenset({"job_id", "project", "submitter", "organisation", "type", "after"}),
+    "queue": frozenset({"organisation"}),
     "log": frozenset({"job_id", "offset"}),
 }
 _ALL_PARAMETERS = frozenset().union(*_PARAMETERS.values())
@@ -74,22 +76,25 @@ def decode_command(text: str) -> Command:
     return command
 
 
-def messages_of(command: Command, parts: Parts) -> AsyncGenerator[Message, None]:
+def messages_of(
+    command: Command, parts: Parts, within: Within = None
+) -> AsyncGenerator[Message, None]:
     """Return the messages of a subscription: ``subscribed`` first.
 
     They end with the job of a log, or when the server shuts down. They raise
-    ``CIError`` when they cannot go on.
+    ``CIError`` when they cannot go on. Jobs of other organisations than ``within``
+    do not exist for them.
 
     Raises:
         InvalidRequest: there is no such type of event.
 
     """
     if command.subscribe == "log":
-        return _log(command.job_id or "", command.offset or 0, parts)
+        return _log(command.job_id or "", command.offset or 0, parts, within)
     if command.subscribe == "queue":
-        return _queue(parts)
+        return _queue(parts, within)
     types = [command.type] if isinstance(command.type, str) else command.type
-    selection = selection_of(command.job_id, command.project, command.submitter, types)
+    selection = selection_of(command.job_id, command.project, command.submitter, types, within)
     return _jobs(selection, command.after, parts)
 
 
@@ -132,8 +137,8 @@ async def _jobs(
             yield _message(placed)
 
 
-async def _queue(parts: Parts) -> AsyncGenerator[Message, None]:
-    selection = Selection(jobs=None, depth=True)
+async def _queue(parts: Parts, within: Within) -> AsyncGenerator[Message, None]:
+    selection = Selection(jobs=None, depth=True, within=within)
     reader = EventReader(parts.live, selection, 0, shutdown=parts.shutdown)
     async with aclosing(reader.events()) as events:
         async for placed in events:
@@ -154,8 +159,10 @@ def _message(placed: Placed) -> Message:
     return {"type": "event", "event": item}
 
 
-async def _log(reference: str, offset: int, parts: Parts) -> AsyncGenerator[Message, None]:
-    job = await parts.repository.find(reference)
+async def _log(
+    reference: str, offset: int, parts: Parts, within: Within
+) -> AsyncGenerator[Message, None]:
+    job = await parts.repository.find(reference, within=within)
     offset = start_offset(job, parts.repository.logs, offset, from_beginning=True)
     yield {"type": "subscribed", "subscribe": "log", "job_id": job.id, "offset": offset}
     reader = JobReader(

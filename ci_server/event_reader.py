@@ -56,6 +56,7 @@ class EventReader:
         self, live: LiveUpdates, selection: Selection, after: int, *, shutdown: Shutdown
     ) -> None:
         self._live = live
+        self._meter = live.meter(selection.within)
         self._selection = selection
         self._seq = after
         self._told = after
@@ -70,7 +71,7 @@ class EventReader:
             if self._selection.jobs is not None:
                 stack.enter_context(self._live.tail.telling(listener))
             if self._selection.depth:
-                stack.enter_context(self._live.meter.telling(listener))
+                stack.enter_context(self._meter.telling(listener))
             yield Placed(self._seq, EventsFollowed(after=self._seq))
             while not self._shutdown.begun:
                 if depth := self._new_depth():
@@ -95,9 +96,9 @@ class EventReader:
         return self._shown(page), 0.0 if page.more else LONGEST_WAIT
 
     def _new_depth(self) -> QueueDepth | None:
-        if not self._selection.depth or self._live.meter.depth == self._depth:
+        if not self._selection.depth or self._meter.depth == self._depth:
             return None
-        self._depth = self._live.meter.depth
+        self._depth = self._meter.depth
         return self._depth
 
     def _shown(self, page: EventPage) -> list[Placed]:

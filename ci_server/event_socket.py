@@ -16,8 +16,8 @@ from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 
 from ci_common.access import Action
-from ci_common.errors import InvalidRequest
-from ci_server.access import lasting
+from ci_common.errors import CIError, InvalidRequest
+from ci_server.access import lasting, within_asked
 from ci_server.event_commands import Command, Id, Message, decode_command, messages_of
 from ci_server.parts import Parts
 from ci_server.problems import described
@@ -107,15 +107,16 @@ class EventSocket:
             command = decode_command(text)
             key = command.id if command.unsubscribe is None else command.unsubscribe
             if command.subscribe is not None:
-                self._subscribe(command)
+                await self._subscribe(command)
             elif command.unsubscribe is not None:
                 await self._unsubscribe(command.unsubscribe)
             else:
                 await self._send({"type": "pong", "ping": command.ping})
-        except InvalidRequest as error:
+        except CIError as error:
             await self._refuse(key, error)
 
-    def _subscribe(self, command: Command) -> None:
+    async def _subscribe(self, command: Command) -> None:
+        within = await within_asked(self._socket, Action.READ, command.organisation)
         key = self._free_id() if command.id is None else command.id
         if key in self._tasks:
             raise InvalidRequest(
@@ -127,7 +128,7 @@ class EventSocket:
                 f"subscribe: a connection has {MOST_SUBSCRIPTIONS} subscriptions at most",
                 hint="Unsubscribe from one, or open another connection.",
             )
-        messages = messages_of(command, self._parts)
+        messages = messages_of(command, self._parts, within)
         self._tasks[key] = asyncio.create_task(self._pass_on(key, messages), name="subscription")
 
     def _free_id(self) -> Id:

@@ -13,7 +13,9 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice, takewhile
+from weakref import WeakValueDictionary
 
+from ci_common.access import Within
 from ci_common.api import QueueDepth
 from ci_common.errors import CIError
 from ci_common.job_events import EVERYTHING, EventFilter, EventPage, EventStore, StoredEvent
@@ -142,16 +144,17 @@ class EventTail(Broadcast):
 
 
 class QueueMeter(Broadcast):
-    """How many jobs wait and run: counted once for all, and not too often."""
+    """How many jobs wait and run: counted once for all that may see them, and not too often."""
 
-    def __init__(self, repository: JobRepository, signals: Signals) -> None:
+    def __init__(self, repository: JobRepository, signals: Signals, within: Within = None) -> None:
         super().__init__("queue-meter", signals, pause=DEPTH_PAUSE)
         self._repository = repository
+        self._within = within
         self.depth: QueueDepth | None = None
         """The latest count; None before the first."""
 
     async def _look(self) -> bool:
-        counts = await self._repository.count()
+        counts = await self._repository.count(self._within)
         found = QueueDepth(queued=counts.queued, running=counts.running)
         news = found != self.depth
         self.depth = found
@@ -167,4 +170,13 @@ class LiveUpdates:
     def __init__(self, repository: JobRepository, signals: Signals) -> None:
         self.store = repository.events
         self.tail = EventTail(repository.events, signals)
-        self.meter = QueueMeter(repository, signals)
+        self._repository = repository
+        self._signals = signals
+        self._meters: WeakValueDictionary[Within, QueueMeter] = WeakValueDictionary()
+
+    def meter(self, within: Within) -> QueueMeter:
+        """Return what counts the jobs of some organisations: one for all that hold on to it."""
+        meter = self._meters.get(within)
+        if meter is None:
+            meter = self._meters[within] = QueueMeter(self._repository, self._signals, within)
+        return meter

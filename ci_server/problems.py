@@ -70,7 +70,7 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = MappingProxyType(
         # What a client says of a server; here it would be a fault of ours.
         errors.ClientError.code: HTTPStatus.INTERNAL_SERVER_ERROR,
         errors.ServerUnreachable.code: HTTPStatus.INTERNAL_SERVER_ERROR,
-        errors.AuthenticationFailed.code: HTTPStatus.UNAUTHORIZED,
+        errors.AuthenticationFailed.code: HTTPStatus.INTERNAL_SERVER_ERROR,
         errors.ServerRefused.code: HTTPStatus.INTERNAL_SERVER_ERROR,
     }
 )

@@ -6,9 +6,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ci_common.access import Within
 from ci_common.api import QueueCountsView, QueuedJobView, QueueView, RunningJobView
 from ci_common.clock import Clock, Moment, format_utc
-from ci_common.forecast import UNKNOWN, Occupant, Waiter, expected_starts, typical_duration
+from ci_common.forecast import (
+    UNKNOWN,
+    Durations,
+    Occupant,
+    Waiter,
+    expected_starts,
+    typical_duration,
+)
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import LONGEST_HOLD, GroupPolicy, Job
 from ci_common.outage import Outage
@@ -32,13 +40,13 @@ class Forecast:
 
     made: Moment
     starts: Mapping[str, datetime]
-    durations: Mapping[str | None, Sequence[float]]
+    durations: Durations
     blocked: Collection[str]
     good_for: float
 
     def duration(self, job: Job) -> float | None:
         """Return how many seconds a job is expected to take."""
-        return typical_duration(self.durations, job.project)
+        return _duration(self.durations, job)
 
 
 class QueueWatch:
@@ -69,12 +77,21 @@ class QueueWatch:
             return None
         return (await self._current()).starts.get(job.id)
 
-    async def view(self, *, limit: int, skip: int = 0) -> QueueView:
-        """Return the queue, of those that wait at most ``limit`` after the first ``skip``."""
+    async def view(self, *, limit: int, skip: int = 0, within: Within = None) -> QueueView:
+        """Return the queue, of those that wait at most ``limit`` after the first ``skip``.
+
+        Of jobs of other organisations than ``within`` it tells only how many are before
+        those that it shows.
+        """
         outage, forecast = self._outage.waiting, await self._current()
-        counts = await self._repository.count()
-        queued = await self._repository.queued(limit=limit, skip=skip)
-        running = await self._repository.running()
+        counts = await self._repository.count(within)
+        queued = await self._repository.queued(limit=limit, skip=skip, within=within)
+        running = [
+            job
+            for job in await self._repository.running()
+            if within is None or job.organisation in within
+        ]
+        places = await self._places(queued, skip, within)
         now = self._clock.now()
         started = {job.id for job in running}
         return QueueView(
@@ -82,14 +99,19 @@ class QueueWatch:
                 queued=counts.queued, running=len(running), capacity=self._capacity
             ),
             queued=[
-                self._queued_view(job, position, forecast, now.wall)
-                for position, job in enumerate(queued, start=skip + 1)
+                self._queued_view(job, places[job.id], forecast, now.wall)
+                for job in queued
                 # It may have been claimed between two of these reads.
-                if job.id not in started
+                if job.id not in started and job.id in places
             ],
             running=[_running_view(job, forecast, now) for job in running],
             waiting=outage,
         )
+
+    async def _places(self, queued: Sequence[Job], skip: int, within: Within) -> Mapping[str, int]:
+        if within is None:
+            return {job.id: place for place, job in enumerate(queued, start=skip + 1)}
+        return await self._repository.queue_positions(job.id for job in queued)
 
     def _queued_view(
         self, job: Job, position: int, forecast: Forecast, now: datetime
@@ -127,12 +149,10 @@ class QueueWatch:
     async def _make(self, now: Moment) -> Forecast:
         queued = await self._repository.queued(limit=HORIZON)
         running = await self._repository.running()
-        projects = {job.project for job in (*queued, *running)}
+        projects = {(job.organisation, job.project) for job in (*queued, *running)}
         durations = await self._repository.durations(projects, latest=LATEST)
-        waiters = [_waiter(job, typical_duration(durations, job.project), now) for job in queued]
-        occupants = [
-            _occupant(job, typical_duration(durations, job.project), now) for job in running
-        ]
+        waiters = [_waiter(job, _duration(durations, job), now) for job in queued]
+        occupants = [_occupant(job, _duration(durations, job), now) for job in running]
         starts = expected_starts(waiters, occupants, self._capacity)
         return Forecast(
             made=now,
@@ -162,8 +182,12 @@ def _occupant(job: Job, duration: float | None, now: Moment) -> Occupant:
     return Occupant(remaining, _group_of(job))
 
 
-def _group_of(job: Job) -> tuple[str, str] | None:
-    return (job.project, job.group) if job.group else None
+def _duration(durations: Durations, job: Job) -> float | None:
+    return typical_duration(durations, job.organisation, job.project)
+
+
+def _group_of(job: Job) -> tuple[str, str, str] | None:
+    return (job.organisation, job.project, job.group) if job.group else None
 
 
 def _blocked(queued: Sequence[Job], running: Sequence[Job]) -> set[str]:

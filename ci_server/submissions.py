@@ -76,12 +76,17 @@ class Submissions:
     trees: Trees | None = None
 
     async def accept(
-        self, request: Request[Any, Any, Any], *, organisation: str = "", submitter: str = ""
+        self,
+        request: Request[Any, Any, Any],
+        *,
+        organisation: str = "",
+        submitter: str = "",
+        user_id: str = "",
     ) -> Job:
         """Read the request's form and return its job, once that is on disk.
 
         It is the organisation's with that id. ``submitter``, if it is known, is who
-        submits it, whatever the form says.
+        submits it, whatever the form says, and ``user_id`` that one's id.
 
         With an idempotency key seen before, the first job is returned. Whatever
         fails, nothing of the upload is left behind but files that were sent for
@@ -110,7 +115,8 @@ class Submissions:
             await receive_form(request, form, idle_timeout=self.idle_timeout)
             asked = _Asked(form, request, organisation, submitter)
             if self.trees and form.manifest is not None:
-                return await self._accept_tree(self.trees, request, asked, upload)
+                scope = scope_of(request, (organisation, user_id) if organisation else ())
+                return await self._accept_tree(self.trees, scope, asked, upload)
             job_id = str(uuid.uuid4())
             stashed = await asyncio.to_thread(self._stash, asked, upload, job_id)
             return await self.store(self._new_job(job_id, stashed, asked))
@@ -120,11 +126,11 @@ class Submissions:
     async def _accept_tree(
         self,
         trees: Trees,
-        request: Request[Any, Any, Any],
+        scope: bytes,
         asked: "_Asked",
         upload: Upload,
     ) -> Job:
-        scope, job_id, form = scope_of(request), str(uuid.uuid4()), asked.form
+        job_id, form = str(uuid.uuid4()), asked.form
         manifest = await asyncio.to_thread(trees.read, form.manifest or b"")
         if form.has_file:
             await asyncio.to_thread(form.flush)

@@ -151,8 +151,11 @@ class Trees:
             archive.close()
 
 
-def scope_of(request: Request[Any, Any, Any]) -> bytes:
+def scope_of(request: Request[Any, Any, Any], owner: Sequence[str] = ()) -> bytes:
     """Return whose blobs the request may refer to: only who knows that secret.
+
+    ``owner`` are the ids of organisation and user on a server with accounts: whoever
+    else comes by the secret gets at nothing with it.
 
     Raises:
         InvalidRequest: the header is missing, or not a hash.
@@ -164,7 +167,7 @@ def scope_of(request: Request[Any, Any, Any]) -> bytes:
             f"a manifest needs the header {SCOPE_HEADER} with 64 hexadecimal digits",
             hint="Make up 32 random bytes once, keep them to yourself, and send them every time.",
         )
-    return hashlib.sha256(bytes.fromhex(value)).digest()
+    return hashlib.sha256(bytes.fromhex(value) + "\0".join(owner).encode()).digest()
 
 
 def _places(manifest: Manifest, known: Mapping[bytes, Place]) -> Sequence[Place]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
+from ci_common.access import NOBODYS
 from ci_common.api.webhooks import WebhookChange, WebhookRequest, WebhookRotation
 from ci_common.clock import Clock
 from ci_common.errors import InvalidRequest
@@ -24,7 +25,7 @@ from ci_common.webhooks.model import PING
 T = TypeVar("T")
 
 MOST_WEBHOOKS = 100
-"""Each has connections of its own, so that one does not wait for another."""
+"""Of one organisation. Each has connections of its own, so that one does not wait for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +37,24 @@ class Webhooks:
     clock: Clock
     rules: DestinationRules
 
-    async def add(self, asked: WebhookRequest) -> Webhook:
-        """Keep a new webhook; return it with its secret. Raises ``InvalidRequest``."""
+    async def add(self, asked: WebhookRequest, organisation: str = NOBODYS) -> Webhook:
+        """Keep a new webhook of an organisation; return it with its secret.
+
+        Raises ``InvalidRequest``.
+        """
         webhook = Webhook(
             id=f"wh_{secrets.token_hex(8)}",
             url=self._checked_url(asked.url),
             secret=_checked_secret(asked.secret),
             created_at=self.clock.now().wall,
+            organisation=organisation,
             description=asked.description,
             types=_unique(asked.types),
             projects=_unique(asked.projects),
             reasons=_unique(asked.reasons),
         )
-        if len(await self.store.all()) >= MOST_WEBHOOKS:
+        there = [each for each in await self.store.all() if each.organisation == organisation]
+        if len(there) >= MOST_WEBHOOKS:
             raise InvalidRequest(
                 f"there are {MOST_WEBHOOKS} webhooks already", hint="remove one first"
             )

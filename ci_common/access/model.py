@@ -14,7 +14,10 @@ NOBODYS = ""
 """The organisation of what was there, or came, without accounts."""
 
 Within: TypeAlias = frozenset[str] | None
-"""Organisations, by id, to which a question is limited; None for no limit."""
+"""Organisations, by id, to which a question is limited; None for no limit.
+
+``NOBODYS`` is never among them: who sees what is nobody's sees everything.
+"""
 
 
 class Role(StrEnum):

@@ -55,10 +55,12 @@ class WebhookView(msgspec.Struct, frozen=True, kw_only=True):
 
     ``disabled_reason`` says why the server has ceased to send; null when
     somebody has disabled it. ``failing_since`` is the first failure since
-    something arrived. ``old_secret_until``: so long two secrets sign.
+    something arrived. ``old_secret_until``: so long two secrets sign. It is told of
+    jobs of its ``organisation``: a name, empty on a server without accounts.
     """
 
     id: str
+    organisation: str = ""
     url: str
     description: str
     types: Sequence[str]
@@ -101,10 +103,11 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     body: str | None = None
 
 
-def webhook_view(webhook: Webhook) -> WebhookView:
-    """Return what clients may see of a webhook."""
+def webhook_view(webhook: Webhook, organisation: str = "") -> WebhookView:
+    """Return what clients may see of a webhook; ``organisation`` is the name of its own."""
     return WebhookView(
         id=webhook.id,
+        organisation=organisation,
         url=webhook.url,
         description=webhook.description,
         types=[kind.value for kind in webhook.types],
@@ -118,9 +121,10 @@ def webhook_view(webhook: Webhook) -> WebhookView:
     )
 
 
-def webhook_with_secret(webhook: Webhook) -> WebhookWithSecret:
+def webhook_with_secret(webhook: Webhook, organisation: str = "") -> WebhookWithSecret:
     """Return a webhook for the one who has just made its secret."""
-    return WebhookWithSecret(**msgspec.structs.asdict(webhook_view(webhook)), secret=webhook.secret)
+    seen = msgspec.structs.asdict(webhook_view(webhook, organisation))
+    return WebhookWithSecret(**seen, secret=webhook.secret)
 
 
 def delivery_view(delivery: Delivery, *, whole: bool = False) -> DeliveryView:

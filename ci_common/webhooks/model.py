@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from ci_common.access import NOBODYS
 from ci_common.job_events import EventType, StoredEvent
 from ci_common.jobs import EndReason
 
@@ -28,7 +29,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """An address that wants to be told.
+    """An address that wants to be told of the jobs of its ``organisation`` (an id).
 
     ``types`` are the events it wants; of ``projects`` and ``reasons`` all, when
     they are empty. ``reasons`` narrow ``job.ended`` only. ``secret`` signs;
@@ -42,6 +43,7 @@ class Webhook:
     url: str
     secret: str
     created_at: datetime
+    organisation: str = NOBODYS
     description: str = ""
     types: Sequence[EventType] = (EventType.ENDED,)
     projects: Sequence[str] = ()
@@ -54,6 +56,8 @@ class Webhook:
 
     def wants(self, change: StoredEvent) -> bool:
         """Return whether it is to be told of a change."""
+        if change.organisation != self.organisation:
+            return False
         if change.type not in self.types or (self.projects and change.project not in self.projects):
             return False
         narrowed = change.type is EventType.ENDED and self.reasons

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from ci_common.access import Within
 from ci_common.job_events import StoredEvent
 from ci_common.jobs import Job
 from ci_common.webhooks.model import Attempt, Delivery, DeliveryState, Next, Webhook
@@ -27,23 +28,23 @@ class WebhookStore(Protocol):
     Durable: a call that returned is on disk. Any number of tasks and processes
     may call at once. Every method may raise ``StorageBusy`` or ``DatabaseFull``;
     nothing was changed then. ``WebhookNotFound`` and ``DeliveryNotFound`` are
-    raised where an id is of nothing.
+    raised where an id is of nothing, or of something of other organisations than ``within``.
     """
 
     async def add(self, webhook: Webhook) -> Webhook:
         """Store a webhook; it is told of what happens from now on."""
         ...
 
-    async def get(self, webhook_id: str) -> Webhook:
+    async def get(self, webhook_id: str, *, within: Within = None) -> Webhook:
         """Return a webhook."""
         ...
 
-    async def all(self) -> Sequence[Webhook]:
-        """Return every webhook, the oldest first."""
+    async def all(self, *, within: Within = None) -> Sequence[Webhook]:
+        """Return every webhook of the organisations, the oldest first."""
         ...
 
     async def change(self, webhook: Webhook) -> Webhook:
-        """Write everything of a webhook but its secrets; return it as it is now.
+        """Write everything of a webhook but its secrets and whose it is; return it as it is now.
 
         One that comes to be enabled is told of what happens from now on, and
         what it had failed at is forgotten.
@@ -104,11 +105,12 @@ class WebhookStore(Protocol):
         before: int | None = None,
         webhook_id: str | None = None,
         state: DeliveryState | None = None,
+        within: Within = None,
     ) -> Sequence[Delivery]:
         """Return at most ``limit`` deliveries, newest first, below the ``seq`` ``before``."""
         ...
 
-    async def delivery(self, delivery_id: str) -> Delivery:
+    async def delivery(self, delivery_id: str, *, within: Within = None) -> Delivery:
         """Return a delivery."""
         ...
 

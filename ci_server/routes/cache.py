@@ -12,7 +12,10 @@ from ci_common.api import CacheEntry
 from ci_common.clock import SystemClock
 from ci_common.errors import InvalidRequest
 from ci_common.quantities import DURATION_PATTERN, parse_seconds
+from ci_server.access import within_asked
 from ci_server.cache import Cache
+from ci_server.job_query import AnyRequest
+from ci_server.organisation_filter import OrganisationName
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import problems
 
@@ -22,14 +25,16 @@ from ci_server.routes.openapi import problems
     operation_id="list_cache",
     action=Action.READ,
     summary="What is kept between jobs",
-    description="Dependencies that were installed once, and that jobs start from; the latest used "
-    "first.",
+    description="Dependencies that were installed once, and that jobs of the same organisation "
+    "start from; the latest used first.",
     tags=["cache"],
-    responses=problems(502, 503),
+    responses=problems(400, 404, 502, 503),
 )
-async def list_cache(state: State) -> Sequence[CacheEntry]:
+async def list_cache(
+    request: AnyRequest, state: State, organisation: OrganisationName = None
+) -> Sequence[CacheEntry]:
     """Answer with all that is kept."""
-    return await _cache(state).entries()
+    return await _cache(state).entries(await within_asked(request, Action.READ, organisation))
 
 
 @delete(
@@ -41,9 +46,10 @@ async def list_cache(state: State) -> Sequence[CacheEntry]:
     "job needs is removed when that has ended.",
     tags=["cache"],
     status_code=200,
-    responses=problems(400, 502, 503),
+    responses=problems(400, 404, 502, 503),
 )
 async def prune_cache(
+    request: AnyRequest,
     state: State,
     older_than: Annotated[
         str,
@@ -53,13 +59,15 @@ async def prune_cache(
             schema_extra={"pattern": DURATION_PATTERN},
         ),
     ] = "0",
+    organisation: OrganisationName = None,
 ) -> Sequence[CacheEntry]:
     """Give up all, or what was not used lately."""
     try:
         seconds = parse_seconds(older_than)
     except ValueError as error:
         raise InvalidRequest(f"older_than: {error}") from error
-    return await _cache(state).prune(unused_for=seconds)
+    within = await within_asked(request, Action.PRUNE_CACHE, organisation)
+    return await _cache(state).prune(unused_for=seconds, within=within)
 
 
 def _cache(state: State) -> Cache:

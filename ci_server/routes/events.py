@@ -13,12 +13,13 @@ from ci_common.access import Action
 from ci_common.api import QUEUE_DEPTH, EventHistory, event_view
 from ci_common.errors import InvalidRequest
 from ci_common.job_events import EventType
-from ci_server.access import lasting
+from ci_server.access import lasting, within_asked
 from ci_server.event_reader import EventReader, Placed, gap_in
 from ci_server.event_selection import selection_of
 from ci_server.event_socket import EventSocket
 from ci_server.handshakes import refuse_handshake
 from ci_server.job_query import AnyRequest
+from ci_server.organisation_filter import OrganisationName
 from ci_server.origins import refuse_foreign_socket
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import live_stream, problems
@@ -72,7 +73,7 @@ class LiveStream(EventStream[Placed]):
     "wait and run, first at once and then when that changes. A WebSocket at the same address "
     "takes several subscriptions, also to logs.",
     tags=["events"],
-    responses=live_stream("What happens, as it happens.") | problems(400, 503),
+    responses=live_stream("What happens, as it happens.") | problems(400, 404, 503),
 )
 async def stream_events(  # noqa: PLR0913, PLR0917 -- the parameters of its query
     request: AnyRequest,
@@ -99,10 +100,12 @@ async def stream_events(  # noqa: PLR0913, PLR0917 -- the parameters of its quer
             schema_extra={"pattern": f"^[0-9]{{0,{_LONGEST_SEQ}}}$"},
         ),
     ] = None,
+    organisation: OrganisationName = None,
 ) -> LiveStream:
     """Stream events from where the reader wants it."""
     parts = parts_of(state)
-    selection = selection_of(job_id, project, submitter, types)
+    within = await within_asked(request, Action.READ, organisation)
+    selection = selection_of(job_id, project, submitter, types, within)
     wanted = _seq_of(last_event_id) if last_event_id else after
     if wanted is None:
         wanted = await parts.live.store.latest()
@@ -124,9 +127,10 @@ async def stream_events(  # noqa: PLR0913, PLR0917 -- the parameters of its quer
     description="What is kept, the oldest first. `next` is the `after` of the next page; asked "
     "again with it, the end of the list says what is new.",
     tags=["events"],
-    responses=problems(400, 503),
+    responses=problems(400, 404, 503),
 )
-async def list_events(
+async def list_events(  # noqa: PLR0913, PLR0917 -- the parameters of its query
+    request: AnyRequest,
     state: State,
     job_id: _JobId = None,
     project: _Project = None,
@@ -138,9 +142,11 @@ async def list_events(
     limit: Annotated[
         int, QueryParameter(ge=1, le=LARGEST_LIMIT, description="At most so many on a page.")
     ] = DEFAULT_LIMIT,
+    organisation: OrganisationName = None,
 ) -> EventHistory:
     """Answer with a page of what is kept."""
-    selection = selection_of(job_id, project, submitter, types)
+    within = await within_asked(request, Action.READ, organisation)
+    selection = selection_of(job_id, project, submitter, types, within)
     if selection.depth or selection.jobs is None:
         raise InvalidRequest(
             f"type: {QUEUE_DEPTH} is not kept", hint="/ready says how many jobs wait and run."

@@ -9,16 +9,22 @@ from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
 
 from ci_common import __version__
-from ci_common.access import Action
+from ci_common.access import Action, OfServer, can
 from ci_common.errors import CIError
 from ci_common.jobs import QueueCounts
+from ci_server.access import identified
 from ci_server.build import built_from
+from ci_server.job_query import AnyRequest
 from ci_server.parts import Parts, parts_of
+from ci_server.routes.openapi import NO_SECURITY
 
 API_VERSION = "v1"
 
 PROBE_TIMEOUT = 3.0
 """Seconds a part may take to answer before it counts as not answering."""
+
+
+_NOT_FOR_ALL = "not as it should be; the server's log says more, and a server admin is told here"
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -28,7 +34,11 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether jobs can be taken and run. ``problems`` says what is wrong, by part."""
+    """Whether jobs can be taken and run. ``problems`` says what is wrong, by part.
+
+    With accounts, what exactly is wrong and how much there is to do is told to server
+    admins only: then ``queued`` and ``running`` are null.
+    """
 
     ready: bool
     executor: str
@@ -57,6 +67,7 @@ class Version(msgspec.Struct, frozen=True):
     "/health",
     operation_id="get_health",
     action=Action.BE_THERE,
+    security=NO_SECURITY,
     summary="Is the process alive?",
     tags=["server"],
 )
@@ -69,16 +80,18 @@ async def get_health() -> Health:
     "/ready",
     operation_id="get_readiness",
     action=Action.BE_THERE,
+    security=NO_SECURITY,
     summary="Can jobs be taken and run?",
     description="503 while the database or the container engine does not answer, or the disk is "
     "nearly full, or the server shuts down. While only the engine is away submissions are still "
-    "taken; they wait in the queue.",
+    "taken; they wait in the queue. Where there are accounts, only server admins are told what "
+    "exactly is wrong, and how many jobs there are.",
     tags=["server"],
     responses={
         503: ResponseSpec(Readiness, description="Degraded.", generate_examples=False),
     },
 )
-async def get_readiness(state: State) -> Response[Readiness]:
+async def get_readiness(request: AnyRequest, state: State) -> Response[Readiness]:
     """Look at the database, the engine and the disk."""
     parts = parts_of(state)
     counts, database_error = await _database(parts)
@@ -90,6 +103,8 @@ async def get_readiness(state: State) -> Response[Readiness]:
         "shutdown": "the server is shutting down" if parts.shutdown.begun else None,
     }
     problems = {name: error for name, error in found.items() if error is not None}
+    if not await _may_know_all(request):
+        counts, problems = None, dict.fromkeys(problems, _NOT_FOR_ALL)
     readiness = Readiness(
         ready=not problems,
         executor=parts.executor_name,
@@ -105,6 +120,7 @@ async def get_readiness(state: State) -> Response[Readiness]:
     "/version",
     operation_id="get_version",
     action=Action.BE_THERE,
+    security=NO_SECURITY,
     summary="Which version is this?",
     tags=["server"],
 )
@@ -129,6 +145,15 @@ def _features(parts: Parts) -> list[str]:
         "tracing": parts.tracing is not None,
     }
     return [name for name, there in found.items() if there]
+
+
+async def _may_know_all(request: AnyRequest) -> bool:
+    # A probe without a key, and one with a bad key, hear the same; so do all if it cannot be told.
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT):
+            return can(await identified(request), Action.OPERATE, OfServer())
+    except (CIError, TimeoutError):
+        return False
 
 
 async def _database(parts: Parts) -> tuple[QueueCounts | None, str | None]:

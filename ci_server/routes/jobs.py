@@ -7,14 +7,15 @@ from litestar import Response, delete, get
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import PathParameter, QueryParameter
+from litestar.params import PathParameter
 
 from ci_common.access import Action
 from ci_common.api import JobView
 from ci_common.jobs import JobStatus
 from ci_server.access import within_asked
 from ci_server.job_access import permitted_job, shown_job, shown_jobs, visible_job
-from ci_server.job_query import LONGEST_VALUE, AnyRequest, AskedList, asked_filter, asked_list
+from ci_server.job_query import AnyRequest, AskedList, asked_filter, asked_list
+from ci_server.organisation_filter import OrganisationName
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import problems
 
@@ -67,9 +68,7 @@ async def list_jobs(
     request: AnyRequest,
     state: State,
     asked: NamedDependency[AskedList],
-    organisation: Annotated[
-        str | None, QueryParameter(description="Only of this one.", max_length=LONGEST_VALUE)
-    ] = None,
+    organisation: OrganisationName = None,
 ) -> Response[Sequence[JobView]]:
     """Answer with a page of jobs."""
     parts = parts_of(state)

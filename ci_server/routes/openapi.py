@@ -31,8 +31,8 @@ from ci_server.trees import SCOPE_HEADER
 
 _MEANINGS = {
     400: "The request is not valid; the problem says which part of it.",
-    401: "The server wants to know who asks, or the key, token or session is not good any more.",
-    403: "Who asks may not do this.",
+    401: "With accounts: there is no API key, or one that is not good (any more).",
+    403: "This may not be done: by this user, by a key of these scopes, or from this page.",
     404: "There is nothing of that name or id.",
     409: "More than one job id begins like that; the job's state does not allow this;"
     " or, to a manifest: files are missing.",
@@ -47,8 +47,15 @@ _MEANINGS = {
 }
 
 
+NO_SECURITY: list[dict[str, list[str]]] = [{}]
+"""What a route for anybody says of how to sign in: not at all."""
+
+
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
-    """Return the description of answers that are problem documents; 429 is one everywhere."""
+    """Return the description of answers that are problem documents.
+
+    Everywhere it may matter who asks, and how often.
+    """
     return {
         status: ResponseSpec(
             data_container=Problem,
@@ -56,7 +63,7 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
             media_type=PROBLEM_MEDIA_TYPE,
             generate_examples=False,
         )
-        for status in sorted({*statuses, 429})
+        for status in sorted({*statuses, 401, 403, 429})
     }
 
 

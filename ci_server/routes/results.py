@@ -17,7 +17,9 @@ from ci_common.api import (
     results_state,
 )
 from ci_common.results import CaseQuery, Outcome
+from ci_server.access import within_asked
 from ci_server.job_access import visible_job
+from ci_server.organisation_filter import OrganisationName
 from ci_server.parts import parts_of
 from ci_server.routes.jobs import JobReference
 from ci_server.routes.openapi import problems
@@ -106,7 +108,7 @@ async def get_coverage(
     summary="How a test ended, job by job",
     description="The newest job first.",
     tags=["results"],
-    responses=problems(400, 503),
+    responses=problems(400, 404, 503),
 )
 async def get_test_history(
     request: Request[object, object, State],
@@ -122,15 +124,20 @@ async def get_test_history(
     cursor: Annotated[
         int | None, QueryParameter(ge=1, description="Where the page before ended, from its Link.")
     ] = None,
+    organisation: OrganisationName = None,
 ) -> Response[HistoryView]:
     """Answer with a page of a test's past."""
     results = parts_of(state).repository.results
-    found = await results.history(test, project=project, limit=limit + 1, before=cursor)
+    within = await within_asked(request, Action.READ, organisation)
+    found = await results.history(
+        test, project=project, limit=limit + 1, before=cursor, within=within
+    )
     page = found[:limit]
     headers = {}
     if len(found) > limit:
         query: list[tuple[str, object]] = [("test", test)]
         query += [] if project is None else [("project", project)]
+        query += [("organisation", organisation)] if organisation else []
         headers = _next(request, [*query, ("limit", limit), ("cursor", page[-1].seq)])
     return Response(HistoryView(test=test, runs=[*map(past_case_view, page)]), headers=headers)
 
@@ -141,15 +148,21 @@ async def get_test_history(
     action=Action.READ,
     summary="Tests that cannot be relied upon",
     description="Those that passed and failed on the same files in the same image. The one that "
-    "failed last comes first.",
+    "failed last comes first. Jobs of different organisations are never compared.",
     tags=["results"],
-    responses=problems(400, 503),
+    responses=problems(400, 404, 503),
 )
 async def list_flaky_tests(
-    state: State, project: _Project = None, limit: _Limit = DEFAULT_LIMIT
+    request: Request[object, object, State],
+    state: State,
+    project: _Project = None,
+    limit: _Limit = DEFAULT_LIMIT,
+    organisation: OrganisationName = None,
 ) -> FlakyView:
     """Answer with flaky tests."""
-    found = await parts_of(state).repository.results.flaky(project=project, limit=limit)
+    results = parts_of(state).repository.results
+    within = await within_asked(request, Action.READ, organisation)
+    found = await results.flaky(project=project, limit=limit, within=within)
     return FlakyView(tests=found)
 
 

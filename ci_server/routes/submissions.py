@@ -80,8 +80,10 @@ async def _accept(request: Request[Any, Any, Any], state: State) -> Job:
     parts = parts_of(state)
     parts.shutdown.refuse_if_begun()
     organisation = await organisation_for(request, Action.SUBMIT)
-    submitter = actor_of(request).name
-    return await parts.submissions.accept(request, organisation=organisation, submitter=submitter)
+    actor = actor_of(request)
+    return await parts.submissions.accept(
+        request, organisation=organisation, submitter=actor.name, user_id=actor.user_id
+    )
 
 
 def _watch(

@@ -1,13 +1,12 @@
-"""Webhooks: who is told of jobs, and what became of it."""
+"""Webhooks: who is told of jobs."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
-from urllib.parse import urlencode
+from typing import Any, TypeVar
 
 import msgspec
-from litestar import Response, delete, get, patch, post
+from litestar import delete, get, patch, post
 from litestar.datastructures import State
-from litestar.params import JSONBody, PathParameter, QueryParameter
+from litestar.params import JSONBody
 
 from ci_common.access import Action
 from ci_common.api.webhooks import (
@@ -18,34 +17,34 @@ from ci_common.api.webhooks import (
     WebhookView,
     WebhookWithSecret,
     delivery_view,
-    webhook_view,
-    webhook_with_secret,
 )
 from ci_common.errors import InvalidRequest
-from ci_common.webhooks import Delivery, DeliveryState
+from ci_server.access import organisation_for, within_asked
 from ci_server.job_query import AnyRequest
+from ci_server.organisation_filter import OrganisationName
 from ci_server.parts import parts_of
+from ci_server.routes.deliveries import (
+    WebhookId,
+    get_delivery,
+    list_dead_deliveries,
+    list_deliveries,
+    redeliver,
+)
 from ci_server.routes.openapi import problems
+from ci_server.webhook_access import (
+    managed_webhook,
+    shown_webhook,
+    shown_webhooks,
+    shown_with_secret,
+    visible_webhook,
+)
 from ci_server.webhooks import Webhooks
-
-_DEFAULT_LIMIT = 50
-_LARGEST_LIMIT = 500
 
 _Document = TypeVar("_Document", WebhookRequest, WebhookChange, WebhookRotation)
 
 _SHOWN: dict[str, Any] = {
     "tags": ["webhooks"],
 }
-
-WebhookId = Annotated[str, PathParameter(description="A webhook's id: `wh_…`.", max_length=64)]
-DeliveryId = Annotated[str, PathParameter(description="A delivery's id: `msg_…`.", max_length=64)]
-Limit = Annotated[
-    int, QueryParameter(ge=1, le=_LARGEST_LIMIT, description="At most so many on a page.")
-]
-Cursor = Annotated[
-    int | None,
-    QueryParameter(ge=1, le=2**63 - 1, description="Where the page before ended, from its Link."),
-]
 
 
 @post(
@@ -54,16 +53,20 @@ Cursor = Annotated[
     action=Action.MANAGE_WEBHOOKS,
     summary="Add a webhook",
     description="It is told of what happens from now on. The answer has the secret that messages "
-    "are signed with (Standard Webhooks); it is shown only here.",
+    "are signed with (Standard Webhooks); it is shown only here. On a server with accounts it is "
+    "told of the jobs of one organisation, which the header `CI-Organisation` names.",
     status_code=201,
-    responses=problems(400, 503),
+    responses=problems(400, 404, 503),
     **_SHOWN,
 )
 async def add_webhook(
     request: AnyRequest, state: State, data: JSONBody[WebhookRequest]
 ) -> WebhookWithSecret:
     """Keep a webhook."""
-    return webhook_with_secret(await _webhooks(state).add(await _strictly(request, data)))
+    asked = await _strictly(request, data)
+    organisation = await organisation_for(request, Action.MANAGE_WEBHOOKS)
+    webhook = await _webhooks(state).add(asked, organisation)
+    return await shown_with_secret(parts_of(state), webhook)
 
 
 @get(
@@ -71,12 +74,15 @@ async def add_webhook(
     operation_id="list_webhooks",
     action=Action.READ_WEBHOOKS,
     summary="All webhooks, the oldest first",
-    responses=problems(503),
+    responses=problems(400, 404, 503),
     **_SHOWN,
 )
-async def list_webhooks(state: State) -> Sequence[WebhookView]:
+async def list_webhooks(
+    request: AnyRequest, state: State, organisation: OrganisationName = None
+) -> Sequence[WebhookView]:
     """Answer with all webhooks."""
-    return [webhook_view(each) for each in await _webhooks(state).store.all()]
+    within = await within_asked(request, Action.READ_WEBHOOKS, organisation)
+    return await shown_webhooks(parts_of(state), await _webhooks(state).store.all(within=within))
 
 
 @get(
@@ -87,9 +93,9 @@ async def list_webhooks(state: State) -> Sequence[WebhookView]:
     responses=problems(400, 404, 503),
     **_SHOWN,
 )
-async def get_webhook(state: State, webhook_id: WebhookId) -> WebhookView:
+async def get_webhook(request: AnyRequest, state: State, webhook_id: WebhookId) -> WebhookView:
     """Answer with a webhook."""
-    return webhook_view(await _webhooks(state).store.get(webhook_id))
+    return await shown_webhook(parts_of(state), await visible_webhook(request, webhook_id))
 
 
 @patch(
@@ -107,7 +113,9 @@ async def change_webhook(
 ) -> WebhookView:
     """Change a webhook."""
     change = await _strictly(request, data)
-    return webhook_view(await _webhooks(state).change(webhook_id, change))
+    found = await managed_webhook(request, webhook_id)
+    webhook = await _webhooks(state).change(found.id, change)
+    return await shown_webhook(parts_of(state), webhook)
 
 
 @delete(
@@ -118,9 +126,10 @@ async def change_webhook(
     responses=problems(400, 404, 503),
     **_SHOWN,
 )
-async def remove_webhook(state: State, webhook_id: WebhookId) -> None:
+async def remove_webhook(request: AnyRequest, state: State, webhook_id: WebhookId) -> None:
     """Remove a webhook."""
-    await _webhooks(state).store.remove(webhook_id)
+    found = await managed_webhook(request, webhook_id)
+    await _webhooks(state).store.remove(found.id)
 
 
 @post(
@@ -134,9 +143,10 @@ async def remove_webhook(state: State, webhook_id: WebhookId) -> None:
     responses=problems(400, 404, 409, 503),
     **_SHOWN,
 )
-async def test_webhook(state: State, webhook_id: WebhookId) -> DeliveryView:
+async def test_webhook(request: AnyRequest, state: State, webhook_id: WebhookId) -> DeliveryView:
     """Have a ping sent."""
-    return delivery_view(await _webhooks(state).test(webhook_id))
+    found = await managed_webhook(request, webhook_id)
+    return delivery_view(await _webhooks(state).test(found.id))
 
 
 @post(
@@ -158,84 +168,9 @@ async def rotate_webhook(
 ) -> WebhookWithSecret:
     """Replace a secret."""
     asked = WebhookRotation() if data is None else await _strictly(request, data)
-    return webhook_with_secret(await _webhooks(state).rotate(webhook_id, asked))
-
-
-@get(
-    "/webhooks/{webhook_id:str}/deliveries",
-    operation_id="list_deliveries",
-    action=Action.READ_WEBHOOKS,
-    summary="Deliveries of a webhook, newest first",
-    description='`Link: …; rel="next"` leads to older ones.',
-    responses=problems(400, 404, 503),
-    **_SHOWN,
-)
-async def list_deliveries(
-    request: AnyRequest,
-    state: State,
-    webhook_id: WebhookId,
-    limit: Limit = _DEFAULT_LIMIT,
-    cursor: Cursor = None,
-    status: Annotated[
-        DeliveryState | None, QueryParameter(name="state", description="Only those in this state.")
-    ] = None,
-) -> Response[Sequence[DeliveryView]]:
-    """Answer with a page of deliveries."""
-    found = await _webhooks(state).store.deliveries(
-        limit=limit + 1, before=cursor, webhook_id=webhook_id, state=status
-    )
-    return _page(request, found, limit, {} if status is None else {"state": status.value})
-
-
-@get(
-    "/webhooks/dead",
-    operation_id="list_dead_deliveries",
-    action=Action.READ_WEBHOOKS,
-    summary="Deliveries that are not tried any more, newest first",
-    description='The dead-letter list, of all webhooks. `Link: …; rel="next"` leads to older ones.',
-    responses=problems(400, 503),
-    **_SHOWN,
-)
-async def list_dead_deliveries(
-    request: AnyRequest,
-    state: State,
-    limit: Limit = _DEFAULT_LIMIT,
-    cursor: Cursor = None,
-) -> Response[Sequence[DeliveryView]]:
-    """Answer with a page of dead deliveries."""
-    found = await _webhooks(state).store.deliveries(
-        limit=limit + 1, before=cursor, state=DeliveryState.DEAD
-    )
-    return _page(request, found, limit, {})
-
-
-@get(
-    "/webhooks/deliveries/{delivery_id:str}",
-    operation_id="get_delivery",
-    action=Action.READ_WEBHOOKS,
-    summary="One delivery, with its message",
-    responses=problems(400, 404, 503),
-    **_SHOWN,
-)
-async def get_delivery(state: State, delivery_id: DeliveryId) -> DeliveryView:
-    """Answer with a delivery."""
-    return delivery_view(await _webhooks(state).store.delivery(delivery_id), whole=True)
-
-
-@post(
-    "/webhooks/deliveries/{delivery_id:str}/redeliver",
-    operation_id="redeliver",
-    action=Action.MANAGE_WEBHOOKS,
-    summary="Try a delivery again, now",
-    description="Whatever became of it: the same message with the same `webhook-id`; its schedule "
-    "begins anew.",
-    status_code=202,
-    responses=problems(400, 404, 409, 503),
-    **_SHOWN,
-)
-async def redeliver(state: State, delivery_id: DeliveryId) -> DeliveryView:
-    """Have a delivery tried again."""
-    return delivery_view(await _webhooks(state).redeliver(delivery_id))
+    found = await managed_webhook(request, webhook_id)
+    webhook = await _webhooks(state).rotate(found.id, asked)
+    return await shown_with_secret(parts_of(state), webhook)
 
 
 WEBHOOK_HANDLERS = (
@@ -263,17 +198,3 @@ async def _strictly(request: AnyRequest, document: _Document) -> _Document:
         return msgspec.convert(await request.json(), type(document))
     except msgspec.ValidationError as error:
         raise InvalidRequest(str(error)) from None
-
-
-def _page(
-    request: AnyRequest,
-    found: Sequence[Delivery],
-    limit: int,
-    filters: dict[str, str],
-) -> Response[Sequence[DeliveryView]]:
-    page = found[:limit]
-    headers = {}
-    if len(found) > limit:
-        query = urlencode({"limit": limit, "cursor": page[-1].seq, **filters})
-        headers["Link"] = f'<{request.url.path}?{query}>; rel="next"'
-    return Response([delivery_view(each) for each in page], headers=headers)

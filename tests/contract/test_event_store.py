@@ -120,6 +120,28 @@ async def test_a_filter_admits_what_the_store_finds(repository, store):
         assert found.events == [e for e in await everything(store) if wanted.admits(e)]
 
 
+async def test_what_is_others_is_not_seen(repository, store):
+    """Whatever else is asked for, and page by page."""
+    jobs = {}
+    for name in ("ours", "theirs", "", "ours", "also ours"):
+        jobs[name] = await ended(repository, organisation=name, project="p")
+    ours = frozenset({"ours"})
+    for within in (ours, frozenset({"ours", "also ours"}), frozenset[str]()):
+        for others in ({}, {"job_id": jobs["theirs"].id}, {"job_id": jobs["ours"].id}):
+            for more in ({}, {"project": "p", "types": frozenset({EventType.ENDED})}):
+                wanted = EventFilter(within=within, **others, **more)
+                expected = [e for e in await everything(store) if wanted.admits(e)]
+                assert {e.organisation for e in expected} <= within
+                found, seq = [], 0
+                while page := (await store.after(seq, limit=2, wanted=wanted)):
+                    found += page.events
+                    seq = page.through
+                    if not page.more:
+                        break
+                assert found == expected
+    assert len(await everything(store, within=ours)) == 6
+
+
 async def test_the_oldest_go_by_their_age_up_to_the_first_that_is_younger(repository, store):
     await queued(repository)
     await ended(repository)

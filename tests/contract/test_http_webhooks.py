@@ -68,6 +68,7 @@ class TestWebhooks:
         assert secret.startswith("whsec_")
         assert webhook == {
             "id": webhook["id"],
+            "organisation": "",
             "url": URL,
             "description": "chat",
             "types": ["job.ended"],

@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ci_common.clock import Moment
+from ci_common.forecast import Durations
 from ci_common.job_query import JobFilter, JobQuery, JobSort, LabelFilter
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import EndReason, Job, JobStatus, NewJob, Result
@@ -23,6 +24,8 @@ from tests.fakes.repository import InMemoryJobRepository, new_job
 
 NOW = FakeClock().now()
 NAMES = ["", "a", "A%_b", "ünï", "x\\"]
+PROJECTS = [("", "a"), ("", ""), ("one", "a"), ("two", "x\\")]
+WITHINS = [None, frozenset[str](), frozenset({"one"}), frozenset({"one", "two", "none"})]
 REASONS = [EndReason.PASSED, EndReason.FAILED, EndReason.CANCELLED, EndReason.INFRA_ERROR]
 
 
@@ -38,6 +41,7 @@ submissions = st.builds(
     lambda number, at_, **tags: (number, at_, tags),
     st.integers(0, 10**9),
     times,
+    organisation=st.sampled_from(["", "one", "two"]),
     project=names,
     submitter=names,
     group=names,
@@ -54,6 +58,7 @@ filters = st.builds(
     statuses=st.frozensets(st.sampled_from(JobStatus), max_size=2),
     success=st.sampled_from([None, None, True, False]),
     reasons=st.frozensets(st.sampled_from(REASONS), max_size=1),
+    within=st.none() | st.frozensets(st.sampled_from(["one", "two", "none"]), max_size=2),
     projects=st.frozensets(names, max_size=2),
     submitters=st.frozensets(names, max_size=1),
     groups=st.frozensets(names, max_size=1),
@@ -93,7 +98,7 @@ async def live(repository: JobRepository, history: Sequence[Any]) -> None:
             assert await repository.finish(job.id, attempt=1, result=result, now=at(ended))
 
 
-def in_order(durations: Mapping[str | None, Sequence[float]]) -> dict[str | None, list[float]]:
+def in_order(durations: Durations) -> dict[tuple[str, str | None], list[float]]:
     return {project: sorted(taken) for project, taken in durations.items()}
 
 
@@ -123,9 +128,15 @@ async def compare(history: Sequence[Any], asked: Sequence[JobQuery], folder: Pat
             assert await pages(repository, query, None) == expected
             assert await pages(repository, query, 1) == expected
             assert len({job.id for job in expected}) == len(expected)
-        assert await repository.queued(limit=3, skip=1) == await model.queued(limit=3, skip=1)
-        taken = durations_of(model._jobs.values(), NAMES, 2)
-        assert in_order(await repository.durations(NAMES, latest=2)) == in_order(taken)
+        for within in WITHINS:
+            expected = await model.queued(limit=3, skip=1, within=within)
+            assert await repository.queued(limit=3, skip=1, within=within) == expected
+            assert await repository.count(within) == await model.count(within)
+        everything = [job.id for job in model._jobs.values()]
+        expected = await model.queue_positions(everything)
+        assert await repository.queue_positions(everything) == expected
+        taken = durations_of(model._jobs.values(), PROJECTS, 2)
+        assert in_order(await repository.durations(PROJECTS, latest=2)) == in_order(taken)
     finally:
         await repository.close()
 

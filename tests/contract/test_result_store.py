@@ -186,7 +186,13 @@ async def test_the_same_files_in_the_same_image_with_different_outcomes_are_flak
 
 @pytest.mark.parametrize(
     "other",
-    [{"tree_sha256": "2" * 64}, {"image_id": "sha256:2"}, {"project": "q"}, {"tree_sha256": None}],
+    [
+        {"tree_sha256": "2" * 64},
+        {"image_id": "sha256:2"},
+        {"project": "q"},
+        {"organisation": "theirs"},
+        {"tree_sha256": None},
+    ],
 )
 async def test_other_files_or_another_image_are_a_reason(repository, other):
     await collected(repository, case("t", F), **SAME)
@@ -199,6 +205,24 @@ async def test_what_is_not_known_is_not_the_same(repository, unknown):
     for outcome in (P, F):
         await collected(repository, case("t", outcome), **(SAME | unknown))
     assert await flaky(repository) == []
+
+
+async def test_of_others_nothing_is_told(repository):
+    both = {"ours": {}, "theirs": {}}
+    for name, jobs in both.items():
+        for outcome in (F, P):
+            job = await collected(repository, case("t", outcome), organisation=name, **SAME)
+            jobs[job.id] = outcome
+    results, ours, all_ours = repository.results, frozenset({"ours"}), frozenset(both)
+    past = await results.history("t", project=None, limit=9, within=ours)
+    assert {each.job_id: each.outcome for each in past} == both["ours"]
+    assert len(await results.history("t", project="p", limit=9, within=all_ours)) == 4
+    assert await results.history("t", project=None, limit=9, within=frozenset()) == []
+    (found,) = await results.flaky(project=None, limit=9, within=ours)
+    assert (found.passed, found.failed, both["ours"][found.last_failed_job]) == (1, 1, F)
+    assert len(await results.flaky(project=None, limit=9, within=all_ours)) == 2
+    assert len(await results.flaky(project=None, limit=9)) == 2
+    assert await results.flaky(project=None, limit=9, within=frozenset()) == []
 
 
 async def test_flaky_tests_of_several_trees_are_added_up_the_last_first(repository):

@@ -24,8 +24,8 @@ DONE = Next(state=DeliveryState.DELIVERED)
 AGAIN = Next(state=DeliveryState.PENDING, next_try=LATER)
 
 _EVENT = (
-    "INSERT INTO events (at, type, job_id, project, submitter, status, attempt, reason)"
-    " VALUES (?, ?, ?, ?, 'me', 'completed', 1, ?)"
+    "INSERT INTO events (at, type, job_id, project, submitter, status, attempt, reason,"
+    " organisation) VALUES (?, ?, ?, ?, 'me', 'completed', 1, ?, ?)"
 )
 
 
@@ -44,17 +44,19 @@ def render(change: StoredEvent, job) -> str:
 
 async def happen(
     repository, job_id: str = "j1", kind: str = "job.ended", project: str = "p",
-    reason: str | None = "failed",
+    reason: str | None = "failed", organisation: str = "",
 ) -> None:  # fmt: skip
     store = repository.webhooks
     if isinstance(repository, SQLiteJobRepository):
         async with repository._database.transaction() as transaction:
-            await transaction.execute(_EVENT, (1_000_000, kind, job_id, project, reason))
+            values = (1_000_000, kind, job_id, project, reason, organisation)
+            await transaction.execute(_EVENT, values)
         return
     store.events.append(
         StoredEvent(
             seq=len(store.events) + 1, at=NOW, type=EventType(kind), job_id=job_id,
             project=project, submitter="me", attempt=1, reason=reason and EndReason(reason),
+            organisation=organisation,
         )
     )  # fmt: skip
 
@@ -340,3 +342,34 @@ class TestEventsOfJobs:
         async with watched(sqlite) as watch:
             assert await collected(sqlite.webhooks) == 0
         assert (watch.commits, len(watch.statements)) == (0, 1)
+
+
+async def test_a_webhook_is_told_of_its_own_organisation(repository, store):
+    for name in ("", "ours", "theirs"):
+        await store.add(hook(f"wh_{name}", organisation=name))
+    for name in ("", "ours", "theirs"):
+        await happen(repository, f"job of {name}", organisation=name)
+    await collected(store)
+    for name in ("", "ours", "theirs"):
+        (made,) = await store.deliveries(limit=9, webhook_id=f"wh_{name}")
+        assert made.job_id == f"job of {name}"
+
+
+async def test_what_is_others_is_not_there(repository, store):
+    within, made = frozenset({"ours"}), {}
+    for name in ("", "ours", "theirs"):
+        await store.add(hook(f"wh_{name}", organisation=name))
+        made[name] = await store.enqueue(f"wh_{name}", kind="ping", body="{}", now=NOW)
+    assert [each.id for each in await store.all(within=within)] == ["wh_ours"]
+    assert await store.get("wh_ours", within=within) == await store.get("wh_ours")
+    assert await store.delivery(made["ours"].id, within=within) == made["ours"]
+    assert await store.deliveries(limit=9, within=within) == [made["ours"]]
+    for name in ("", "theirs"):
+        with pytest.raises(WebhookNotFound):
+            await store.get(f"wh_{name}", within=within)
+        with pytest.raises(WebhookNotFound):
+            await store.deliveries(limit=9, webhook_id=f"wh_{name}", within=within)
+        with pytest.raises(DeliveryNotFound):
+            await store.delivery(made[name].id, within=within)
+    changed = await store.change(hook("wh_theirs", organisation="ours", description="mine now"))
+    assert changed.organisation == "theirs"

@@ -89,6 +89,10 @@ class Stack:
         with contextlib.closing(docker.from_env(timeout=60)) as client:
             return client.containers.get(self.run("ps", "--all", "--quiet", service).strip())
 
+    def image(self, service: str):
+        """Return the image that a service's container is of."""
+        return self.container(service).image
+
     def execute(self, service: str, *command: str) -> str:
         """Return what a program in a service's container says."""
         container = self.run("ps", "--quiet", service).strip()
@@ -106,6 +110,8 @@ def stack_of(compose: list[str], namespace: str) -> Iterator[Stack]:
         server = Server(Path(folder), namespace)
         stack = Stack(compose, Path(folder), server)
         wanted = {"CI_CONTAINER_PREFIX": namespace, "CI_JOB_MEMORY": "256m"}
+        # What is tried here is the machinery; that the image asks for keys has a check of its own.
+        wanted |= {"CI_ACCOUNTS": "auto", "CI_LET_ANYONE_RUN_CODE": "true"}
         wanted["CI_DEFAULT_IMAGE"] = os.environ["CI_DEFAULT_IMAGE"]
         override = {"services": {"server": {"environment": wanted}}}
         (stack.folder / "test.json").write_text(json.dumps(override))

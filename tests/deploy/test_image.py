@@ -76,6 +76,8 @@ def check_the_container(stack: Stack) -> None:
     assert host["CapDrop"] == ["ALL"]
     assert host["Init"]
     assert [mount["Destination"] for mount in container.attrs["Mounts"]] == ["/data"]
+    image = stack.image("server")
+    assert "CI_ACCOUNTS=on" in image.attrs["Config"]["Env"]
     command = container.attrs["Config"]["Healthcheck"]["Test"]
     assert command[0] == "CMD"
     stack.execute("server", *command[1:])

@@ -34,6 +34,7 @@ def server() -> Iterator[Server]:
     settings = {
         "CI_EXECUTOR": "local",
         "CI_TRUSTED_PROXIES": "127.0.0.1",
+        "CI_LET_ANYONE_RUN_CODE": "true",
         # Without one, only a proxy that closes a stream tells that its reader has gone.
         "CI_PING_INTERVAL": "1h",
     }

@@ -34,6 +34,7 @@ class InMemoryEventStore:
             job_id=job.id,
             project=job.project,
             submitter=job.submitter,
+            organisation=job.organisation,
             attempt=job.attempt,
             status=job.status if after else None,
         )

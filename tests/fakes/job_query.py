@@ -1,8 +1,9 @@
 """Lists of jobs that are all in memory: what a filter and an order mean, in plain words."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+from ci_common.forecast import Durations
 from ci_common.job_query import JobFilter, JobPage, JobQuery, Place
 from ci_common.jobs import EndReason, Job
 
@@ -47,7 +48,8 @@ def key_of(job: Job, field: str) -> int | None:
 def fits(job: Job, asked: JobFilter) -> bool:
     """Whether a job is what is asked for."""
     return (
-        (not asked.statuses or job.status in asked.statuses)
+        (asked.within is None or job.organisation in asked.within)
+        and (not asked.statuses or job.status in asked.statuses)
         and (asked.success is None or job.success is asked.success)
         and (not asked.reasons or job.reason in asked.reasons)
         and (not asked.projects or job.project in asked.projects)
@@ -64,17 +66,19 @@ def fits(job: Job, asked: JobFilter) -> bool:
 
 
 def durations_of(
-    jobs: Iterable[Job], projects: Iterable[str], latest: int
-) -> Mapping[str | None, Sequence[float]]:
-    """How long the latest jobs took, by project."""
+    jobs: Iterable[Job], projects: Iterable[tuple[str, str]], latest: int
+) -> Durations:
+    """How long the latest jobs took, by organisation and project."""
     measured = [job for job in jobs if job.reason in (EndReason.PASSED, EndReason.FAILED)]
     measured.sort(key=lambda job: (job.end_time, job.seq), reverse=True)
-    found: dict[str | None, list[float]] = {}
-    for project in (None, *set(projects)):
-        own = [job for job in measured if project is None or job.project == project][:latest]
+    found: dict[tuple[str, str | None], list[float]] = {}
+    asked = set(projects)
+    for organisation, project in {*asked, *((each, None) for each, _ in asked)}:
+        its = [job for job in measured if job.organisation == organisation]
+        own = [job for job in its if project in (None, job.project)][:latest]
         taken = [(job.end_time - job.start_time).total_seconds() for job in own]
         if kept := [seconds for seconds in taken if seconds >= 0]:
-            found[project] = kept
+            found[organisation, project] = kept
     return found
 
 

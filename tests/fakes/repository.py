@@ -13,6 +13,7 @@ from ci_common.artifacts import ArtifactStore
 from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
 from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
+from ci_common.forecast import Durations
 from ci_common.job_query import JobPage, JobQuery
 from ci_common.job_totals import Distribution, JobTotals
 from ci_common.jobs import (
@@ -188,12 +189,11 @@ class InMemoryJobRepository:
     async def list_jobs(self, query: JobQuery) -> JobPage:
         return page_of(self._jobs.values(), query)
 
-    async def queued(self, *, limit: int, skip: int = 0) -> Sequence[Job]:
-        return self._queue()[skip : skip + limit]
+    async def queued(self, *, limit: int, skip: int = 0, within: Within = None) -> Sequence[Job]:
+        visible = [job for job in self._queue() if within is None or job.organisation in within]
+        return visible[skip : skip + limit]
 
-    async def durations(
-        self, projects: Iterable[str], *, latest: int
-    ) -> Mapping[str | None, Sequence[float]]:
+    async def durations(self, projects: Iterable[tuple[str, str]], *, latest: int) -> Durations:
         return durations_of(self._jobs.values(), projects, latest)
 
     async def startable(self, *, limit: int, now: datetime) -> Sequence[Job]:
@@ -222,8 +222,19 @@ class InMemoryJobRepository:
         ids = [job.id for job in self._queue()]
         return ids.index(job_id) + 1 if job_id in ids else None
 
-    async def count(self) -> QueueCounts:
-        return QueueCounts(queued=len(self._queue()), running=len(await self.running()))
+    async def queue_positions(self, job_ids: Iterable[str]) -> Mapping[str, int]:
+        asked = set(job_ids)
+        return {job.id: n for n, job in enumerate(self._queue(), 1) if job.id in asked}
+
+    async def count(self, within: Within = None) -> QueueCounts:
+        visible = [
+            job.status
+            for job in self._jobs.values()
+            if within is None or job.organisation in within
+        ]
+        return QueueCounts(
+            queued=visible.count(JobStatus.QUEUED), running=visible.count(JobStatus.RUNNING)
+        )
 
     async def totals(self) -> JobTotals:
         counts = await self.count()
@@ -404,7 +415,15 @@ class InMemoryJobRepository:
             and job.priority >= new.priority
         ]
         latest = Latest(self._turns[last.id].arrived, self._created[last.id]) if last else None
-        return self._rules.turn(priority=new.priority, created=new.created, latest=latest, own=own)
+        sharing = {job.submitter for job in unfinished if job.organisation == new.organisation}
+        others = sharing - {new.submitter} if new.organisation else ()
+        return self._rules.turn(
+            priority=new.priority,
+            created=new.created,
+            latest=latest,
+            own=own,
+            sharers=1 + len(others),
+        )
 
     def _waits_for_group(self, job: Job) -> bool:
         if not job.group or job.group_policy is not GroupPolicy.QUEUE:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import replace
 
+from ci_common.access import Within
 from ci_common.artifacts import Artifact
 from ci_common.jobs import Job
 from ci_common.results import (
@@ -61,7 +62,13 @@ class InMemoryResultStore:
         return list(dict.fromkeys(case.node_id for case in cases if case.outcome in BAD))
 
     async def history(
-        self, node_id: str, *, project: str | None, limit: int, before: int | None = None
+        self,
+        node_id: str,
+        *,
+        project: str | None,
+        limit: int,
+        before: int | None = None,
+        within: Within = None,
     ) -> Sequence[PastCase]:
         found = [
             PastCase(
@@ -75,23 +82,26 @@ class InMemoryResultStore:
                 tree_sha256=job.tree_sha256,
                 image_id=job.image_id,
             )
-            for job, case in self._all(project)
+            for job, case in self._all(project, within)
             if case.node_id == node_id and (before is None or job.seq < before)
         ]
         return sorted(found, key=lambda past: -past.seq)[:limit]
 
-    async def flaky(self, *, project: str | None, limit: int) -> Sequence[FlakyTest]:
+    async def flaky(
+        self, *, project: str | None, limit: int, within: Within = None
+    ) -> Sequence[FlakyTest]:
         by_place = defaultdict(list)
-        for job, case in self._all(project):
+        for job, case in self._all(project, within):
             if job.tree_sha256 and job.image_id:
-                place = (case.node_id, job.project, job.tree_sha256, job.image_id)
+                whose = (job.organisation, job.project)
+                place = (case.node_id, whose, job.tree_sha256, job.image_id)
                 by_place[place].append((job, case.outcome))
         mixed = defaultdict(list)
         for (node_id, of, *_), runs in by_place.items():
             outcomes = {outcome for _, outcome in runs}
             if Outcome.PASSED in outcomes and outcomes.intersection(BAD):
                 mixed[node_id, of].append(runs)
-        found = [_flaky(node_id, of, trees) for (node_id, of), trees in mixed.items()]
+        found = [_flaky(node_id, of, trees) for (node_id, (_, of)), trees in mixed.items()]
         found.sort(key=lambda test: (-self._jobs[test.last_failed_job].seq, test.node_id))
         return found[:limit]
 
@@ -99,10 +109,11 @@ class InMemoryResultStore:
         for job_id in job_ids:
             self._results.pop(job_id, None)
 
-    def _all(self, project: str | None) -> Iterator[tuple[Job, Case]]:
+    def _all(self, project: str | None, within: Within) -> Iterator[tuple[Job, Case]]:
         for job_id, results in self._results.items():
             job = self._jobs[job_id]
-            if project is None or job.project == project:
+            visible = within is None or job.organisation in within
+            if visible and project in (None, job.project):
                 yield from ((job, case) for case in results.cases)
 
     def _settle(self, job_id: str, results: Results, state: ResultsState, **more: object) -> bool:

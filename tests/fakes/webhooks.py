@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from ci_common.access import Within
 from ci_common.errors import DeliveryNotFound, InvalidTransition, WebhookNotFound
 from ci_common.webhooks import Attempt, Delivery, DeliveryState, Due, Next, Webhook
 from ci_common.webhooks.model import LONGEST_WAIT
@@ -32,13 +33,15 @@ class InMemoryWebhookStore:
         self._since[webhook.id] = self._latest()
         return webhook
 
-    async def get(self, webhook_id: str) -> Webhook:
-        if webhook_id not in self._webhooks:
+    async def get(self, webhook_id: str, *, within: Within = None) -> Webhook:
+        found = self._webhooks.get(webhook_id)
+        if found is None or (within is not None and found.organisation not in within):
             raise WebhookNotFound
-        return self._webhooks[webhook_id]
+        return found
 
-    async def all(self) -> list[Webhook]:
-        return list(self._webhooks.values())
+    async def all(self, *, within: Within = None) -> list[Webhook]:
+        every = self._webhooks.values()
+        return [each for each in every if within is None or each.organisation in within]
 
     async def change(self, webhook: Webhook) -> Webhook:
         found = await self.get(webhook.id)
@@ -54,7 +57,11 @@ class InMemoryWebhookStore:
         if webhook.enabled or found.enabled:
             why = None
         self._webhooks[webhook.id] = replace(
-            webhook, disabled_reason=why, failing_since=failing, **secrets
+            webhook,
+            organisation=found.organisation,
+            disabled_reason=why,
+            failing_since=failing,
+            **secrets,
         )
         return self._webhooks[webhook.id]
 
@@ -138,22 +145,27 @@ class InMemoryWebhookStore:
         before: int | None = None,
         webhook_id: str | None = None,
         state: DeliveryState | None = None,
+        within: Within = None,
     ) -> list[Delivery]:
         if webhook_id is not None:
-            await self.get(webhook_id)
+            await self.get(webhook_id, within=within)
+        visible = {each.id for each in await self.all(within=within)}
         fitting = [
             each
             for each in reversed(self._deliveries.values())
             if (before is None or each.seq < before)
+            and each.webhook_id in visible
             and webhook_id in (None, each.webhook_id)
             and state in (None, each.state)
         ]
         return fitting[:limit]
 
-    async def delivery(self, delivery_id: str) -> Delivery:
-        if delivery_id not in self._deliveries:
+    async def delivery(self, delivery_id: str, *, within: Within = None) -> Delivery:
+        found = self._deliveries.get(delivery_id)
+        visible = {each.id for each in await self.all(within=within)}
+        if found is None or found.webhook_id not in visible:
             raise DeliveryNotFound
-        return self._deliveries[delivery_id]
+        return found
 
     async def redeliver(self, delivery_id: str, *, now: datetime) -> Delivery:
         found = await self.delivery(delivery_id)

@@ -110,10 +110,10 @@ def test_one_place_is_the_sum_of_what_comes_before(waiting):
 @pytest.mark.parametrize(
     ("durations", "expected"),
     [
-        ({"p": [1, 9, 2], None: [50]}, 2),
-        ({"q": [1], None: [4, 6]}, 5),
+        ({("o", "p"): [1, 9, 2], ("o", None): [50]}, 2),
+        ({("o", "q"): [1], ("x", "p"): [2], ("o", None): [4, 6], ("x", None): [7]}, 5),
         ({}, None),
     ],
 )
-def test_a_job_takes_what_its_projects_jobs_took_or_else_what_all_did(durations, expected):
-    assert typical_duration(durations, "p") == expected
+def test_a_job_takes_what_its_projects_jobs_took_or_else_its_organisations(durations, expected):
+    assert typical_duration(durations, "o", "p") == expected

@@ -107,6 +107,7 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
         "running": READS,
         "uncollected": READS,
         "queue_position": READS,
+        "queue_positions": READS,
         "count": READS,
         "totals": READS,
         "claim": (_at("plain", 4),),

@@ -6,6 +6,7 @@ import pytest
 
 from ci_common.executor import ContainerSpec
 from ci_common.recipe import Recipe
+from ci_common.snapshots import is_visible
 from ci_controller.dependencies import DependencyFile, dependency_files, snapshot_key
 from tests.fakes.zips import build, file, honest_zip, link
 
@@ -121,3 +122,16 @@ def test_limits_are_no_part_of_the_key(change):
 
 def test_the_key_is_the_same_in_every_process():
     assert key() == "41d527b063a5f3a3af28aacfdc3ec1b085acaffeaadc9accabe5b60c82b4912b"
+
+
+def test_what_one_organisation_installs_is_for_no_other():
+    keys = {key(organisation=name) for name in ("", "org_a", "org_b")}
+    assert len({each.partition(".")[0] for each in keys}) == 3
+    for name in ("org_a", "org_b"):
+        own = key(organisation=name)
+        visible = {each for each in keys if is_visible(each, frozenset({name}))}
+        assert visible == {own}
+    assert not is_visible(key(), frozenset({""}))
+    assert all(is_visible(each, None) for each in keys)
+    # The image's tag: the longest prefix that the settings take, and the key.
+    assert len("p" * 41 + key(organisation="org_a")) <= 128

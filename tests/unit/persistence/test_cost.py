@@ -85,7 +85,9 @@ OPERATIONS: dict[str, Operation] = {
         for name, asked in LISTS.items()
     },
     "queued": lambda repository, _, __: repository.queued(limit=5),
-    "durations": lambda repository, _, __: repository.durations(["demo", "other"], latest=5),
+    "durations": lambda repository, _, __: repository.durations(
+        [("", "demo"), ("", "other")], latest=5
+    ),
     "startable": lambda repository, _, __: repository.startable(limit=5, now=NOW.wall),
     "overdue": lambda repository, _, __: repository.overdue(limit=5, now=NOW),
     "expire": lambda repository, waiting, _: repository.expire(waiting.id, detail="", now=NOW),

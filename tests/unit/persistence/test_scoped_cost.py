@@ -1,0 +1,84 @@
+"""What one organisation asks costs the same however much the others have: counted, never timed."""
+
+import sqlite3
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from ci_common.job_events import EventFilter
+from ci_common.job_query import JobFilter, JobQuery, JobSort
+from ci_common.jobs import JobStatus
+from ci_persistence.jobs import SQLiteJobRepository
+from tests.fakes.repository import new_job
+from tests.fakes.sqlite_watch import watched
+
+OURS, BOTH = frozenset({"ours"}), frozenset({"ours", "also ours"})
+
+_FILL = """
+INSERT INTO jobs (id, organisation, status, project, priority, recipe, created_wall,
+    created_uptime, created_boot, zip_path, zip_size, zip_sha256, fingerprint, attempt,
+    max_attempts, started_wall, ended_wall, reason, rank)
+VALUES (:id, 'theirs', :status, 'demo', 0, '{}', :n, 0, '', 'a.zip', 1, '', '', 1, 3,
+    :n, :ended, :reason, :n)
+"""
+
+
+def fill(path: Path, count: int) -> None:
+    """Store ``count`` jobs of somebody else's that have ended, and as many that wait."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for n in range(count):
+            done = {"status": "completed", "n": n, "ended": 2 * n, "reason": "passed"}
+            waiting = {"status": "queued", "n": n, "ended": None, "reason": None}
+            ids = ({"id": str(uuid.uuid4())} for _ in range(2))
+            connection.executemany(_FILL, [each | next(ids) for each in (done, waiting)])
+
+
+def listing(within: frozenset[str], sort: JobSort = JobSort.NEWEST, **asked: Any) -> JobQuery:
+    return JobQuery(filter=JobFilter(within=within, **asked), sort=sort, limit=3)
+
+
+LISTS = [
+    *(listing(within, sort) for sort in JobSort for within in (OURS, BOTH)),
+    listing(OURS, statuses=frozenset({JobStatus.QUEUED})),
+    listing(OURS, projects=frozenset({"demo"})),
+    listing(OURS, submitters=frozenset({"ann"})),
+    listing(OURS, texts=frozenset({"nowhere"})),
+]
+
+QUESTIONS: dict[str, Callable[[SQLiteJobRepository], Awaitable[object]]] = {
+    **{
+        f"list {number}": lambda repository, asked=asked: repository.list_jobs(asked)
+        for number, asked in enumerate(LISTS)
+    },
+    "last": lambda repository: repository.find("last", within=OURS),
+    "queued": lambda repository: repository.queued(limit=3, within=OURS),
+    "queued, of several": lambda repository: repository.queued(limit=3, within=BOTH),
+    "count": lambda repository: repository.count(BOTH),
+    "durations": lambda repository: repository.durations([("ours", "demo")], latest=5),
+    "events": lambda repository: repository.events.after(
+        0, limit=3, wanted=EventFilter(within=OURS)
+    ),
+    "events, of several": lambda repository: repository.events.after(
+        0, limit=3, wanted=EventFilter(within=BOTH)
+    ),
+}
+
+
+async def test_others_cost_nothing(path, repository):
+    for organisation in ("ours", "also ours") * 3:
+        await repository.add(new_job(organisation=organisation, project="demo"))
+
+    async def steps() -> dict[str, int]:
+        found = {}
+        for name, question in QUESTIONS.items():
+            async with watched(repository) as watch:
+                await question(repository)
+            found[name] = watch.steps
+        return found
+
+    fill(path, 20)
+    with_few = await steps()
+    fill(path, 2000)
+    assert await steps() == with_few
