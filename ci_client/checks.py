@@ -1,18 +1,27 @@
 """What `ci doctor` finds out by talking to the server."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from ci_client.api_keys import KeyCalls
+from ci_client.table import time_of
 from ci_common import __version__
 from ci_common.checks import Check
-from ci_common.clock import Clock, SystemClock
-from ci_common.errors import CIError
+from ci_common.clock import Clock, SystemClock, parse_utc
+from ci_common.errors import CIError, ServerRefused
 
 if TYPE_CHECKING:
+    from ci_client.config import Setting
     from ci_client.invocation import Invocation
     from ci_client.server_state import ServerState
+    from ci_client.session import Session
+
+_ABOUT_US = frozenset({"authentication_failed", "permission_denied"})
+"""Codes of errors that are not the server's fault."""
+
+_SOON = timedelta(days=7)
 
 MOST_SKEW = 5.0
 """Seconds by which two clocks may differ; the server tells its own to the second only."""
@@ -28,14 +37,35 @@ def remote_checks(invocation: "Invocation", clock: Clock | None = None) -> Itera
             now = clock.now().wall
             yield Check("server", ok=True, detail=f"{url} answers (from: {origin})")
             yield from _state_checks(state, now)
-            server.jobs(1)
+            yield _access(server, invocation.api_key, now)
     except CIError as error:
-        name = "access" if error.code == "authentication_failed" else "server"
+        name = "access" if error.code in _ABOUT_US else "server"
         yield Check(name, ok=False, detail=error.detail, fix=error.hint or "")
-    else:
-        key = invocation.api_key
-        shown = f"with the key from {key.origin}" if key.value else "without a key"
-        yield Check("access", ok=True, detail=shown)
+
+
+def _access(server: "Session", key: "Setting", now: datetime) -> Check:
+    if key.value is None:
+        server.jobs(1)
+        return Check("access", ok=True, detail="without a key")
+    shown = f"with the key from {key.origin}"
+    try:
+        who = KeyCalls(server).whoami()
+    except ServerRefused:  # an older one, which does not know whose keys are good
+        server.jobs(1)
+        return Check("access", ok=True, detail=shown)
+    if not who["accounts"]:
+        return Check("access", ok=True, detail=f"{shown}, which the server does not ask for")
+    return Check(
+        "access", ok=True, detail=f"{shown}, as {who['user']}{_end(who['key_expires_at'], now)}"
+    )
+
+
+def _end(expires_at: str | None, now: datetime) -> str:
+    if expires_at is None:
+        return ""
+    left = parse_utc(expires_at) - now
+    renew = "; replace it: ci key rotate --save" if left < _SOON else ""
+    return f"; it expires {time_of(expires_at)}, in {left.days} days{renew}"
 
 
 def _state_checks(state: "ServerState", now: datetime) -> Iterator[Check]:

@@ -1,9 +1,10 @@
-"""Which server, which key, and who said so."""
+"""Which server, which key, for which organisation, and who said so."""
 
 from __future__ import annotations
 
 import os
 
+from ci_client.kept_keys import KeptKeys
 from ci_client.project import checked_text, project_setting, read_toml
 from ci_common.errors import ConfigurationError
 
@@ -30,7 +31,8 @@ class Setting:
 class Sources:
     """Where settings are looked for, the first that has one wins.
 
-    Flags, environment, the project around ``directory`` (server only), the user's own file.
+    Flags, environment, the project around ``directory`` (no key), what ``ci login``
+    keeps (a key), the user's own file.
     """
 
     def __init__(
@@ -39,11 +41,13 @@ class Sources:
         key_flag: str | None,
         environ: Mapping[str, str],
         directory: str | os.PathLike[str],
+        organisation_flag: str | None = None,
     ) -> None:
         self.server_flag = server_flag
         self.key_flag = key_flag
         self.environ = environ
         self.directory = directory
+        self.organisation_flag = organisation_flag
 
     def server(self) -> Setting:
         """Return the server's address.
@@ -65,8 +69,8 @@ class Sources:
     def api_key(self, server: Setting) -> Setting:
         """Return the key to show to ``server``; ``value`` is None for no key.
 
-        The key in the user's file belongs to the server in the user's file: a
-        project that names another server must not get hold of it.
+        What is kept belongs to one server, that of ``ci login`` or the one in the
+        user's file: a project that names another server must not get hold of it.
 
         Raises:
             ConfigurationError: a file that had to be read is wrong.
@@ -76,6 +80,9 @@ class Sources:
             return Setting(self.key_flag, "--api-key", explicit=True)
         if exported := self.environ.get("CI_API_KEY", "").strip():
             return Setting(exported, "CI_API_KEY")
+        kept = KeptKeys(credentials_file(self.environ)).find(server.value or "")
+        if kept is not None:
+            return Setting(*kept)
         origin = user_file(self.environ)
         key = self._user("api_key")
         if key is None:
@@ -85,10 +92,33 @@ class Sources:
             return Setting(None, f"not used: the key in {origin} is for {home}")
         return Setting(key, origin)
 
+    def organisation(self) -> Setting:
+        """Return whom what is asked for belongs to; ``value`` is None where nobody says.
+
+        An empty flag says that it is to be none.
+
+        Raises:
+            ConfigurationError: a file that had to be read is wrong.
+
+        """
+        if self.organisation_flag is not None:
+            return Setting(self.organisation_flag.strip() or None, "--org", explicit=True)
+        if exported := self.environ.get("CI_ORGANISATION", "").strip():
+            return Setting(exported, "CI_ORGANISATION")
+        if found := project_setting(self.directory, "organisation"):
+            return Setting(*found)
+        own = self._user("organisation")
+        return Setting(own, user_file(self.environ) if own else "not set")
+
     def _user(self, key: str) -> str | None:
         path = user_file(self.environ)
-        value = read_toml(path).get(key)
+        value = read_toml(path, key).get(key)
         return None if value is None else checked_text(value, key, path)
+
+
+def credentials_file(environ: Mapping[str, str]) -> str:
+    """Return where the keys are that ``ci login`` keeps, existing or not."""
+    return os.path.join(os.path.dirname(user_file(environ)), "credentials")
 
 
 def user_file(environ: Mapping[str, str]) -> str:
@@ -100,7 +130,11 @@ def user_file(environ: Mapping[str, str]) -> str:
 
 
 def masked(key: str) -> str:
-    """Return a key as it may be shown."""
+    """Return a key as it may be shown: of one of ours what the server's lists show too."""
+    from ci_common.api_keys import hint_of, is_whole
+
+    if is_whole(key):
+        return f"{hint_of(key)}…"
     return f"…{key[-4:]}" if len(key) >= 16 else "…"
 
 

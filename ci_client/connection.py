@@ -19,7 +19,7 @@ from ci_common.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from ci_client.address import Address
@@ -49,19 +49,28 @@ class ServerBusy(ServerRefused):
         self.limited = limited
 
 
-def open_http(server_url: str, api_key: str | None) -> Http:
-    """Return what reaches one server. Nothing is sent yet.
+def open_http(
+    server_url: str,
+    api_key: str | None,
+    organisation: str | None = None,
+    on_answer: Callable[[Mapping[str, str]], None] | None = None,
+) -> Http:
+    """Return what reaches one server, for an organisation. Nothing is sent yet.
+
+    ``on_answer`` is told the headers of each answer.
 
     Raises:
-        ConfigurationError: the address or the key cannot be used.
+        ConfigurationError: the address, the key or the organisation cannot be used.
 
     """
     address = _checked_address(server_url)
     headers = {"User-Agent": f"standby-ci/{__version__}"}
     if api_key:
         headers["Authorization"] = f"Bearer {_checked_key(api_key)}"
+    if organisation:
+        headers["CI-Organisation"] = _checked_organisation(organisation)
     # No proxy can reach this machine's own loopback for us.
-    return Http(address, headers, trust_env=not is_loopback(address.host))
+    return Http(address, headers, trust_env=not is_loopback(address.host), on_answer=on_answer)
 
 
 def is_loopback(host: str) -> bool:
@@ -89,6 +98,12 @@ def is_loopback_url(server_url: str) -> bool:
     return is_loopback(_checked_address(server_url).host)
 
 
+def tells_key_to_listeners(server_url: str) -> bool:
+    """Return whether a key would go to another machine in the clear. Raises as ``open_http``."""
+    address = _checked_address(server_url)
+    return address.scheme == "http" and not is_loopback(address.host)
+
+
 def _checked_address(server_url: str) -> Address:
     text = server_url.strip()
     if not text.isprintable() or " " in text:
@@ -114,7 +129,23 @@ def _checked_key(api_key: str) -> str:
             "the API key has characters that no key has",
             hint="`ci config show --origin` tells where it comes from.",
         )
+    from ci_common.api_keys import KEY_PREFIX, is_whole
+
+    if key.startswith(KEY_PREFIX) and not is_whole(key):
+        raise ConfigurationError(
+            "the API key is mistyped or cut off: its end does not fit the rest",
+            hint="`ci config show --origin` tells where it comes from.",
+        )
     return key
+
+
+def _checked_organisation(name: str) -> str:
+    if not name.isascii() or not name.isprintable():
+        raise ConfigurationError(
+            f"{name!r} is not the name of an organisation",
+            hint="`ci config show --origin` tells where it comes from.",
+        )
+    return name
 
 
 def unreachable(url: str, error: Exception) -> ServerUnreachable:
@@ -184,10 +215,10 @@ def _error_of(response: Response, body: bytes) -> CIError:
     problem = _problem(body)
     detail = problem.get("detail") or _foreign_answer(response, body)
     hint = problem.get("hint")
-    if response.status in {401, 403}:
-        return AuthenticationFailed(
-            str(detail), hint=hint or "Give the key with --api-key - (stdin) or CI_API_KEY."
-        )
+    if response.status == 401:
+        return _not_signed_in(response, str(detail))
+    if response.status == 403 and not problem:
+        return AuthenticationFailed(str(detail), hint="Give another key with CI_API_KEY.")
     known = _classes().get(str(problem.get("code")), ServerRefused)
     error = known(str(detail), hint=hint)
     if isinstance(error, BlobsMissing):
@@ -195,6 +226,14 @@ def _error_of(response: Response, body: bytes) -> CIError:
     request_id = problem.get("request_id")
     if request_id and response.status >= 500:
         error.add_note(f"request {request_id}")
+    return error
+
+
+def _not_signed_in(response: Response, detail: str) -> AuthenticationFailed:
+    error = AuthenticationFailed(
+        detail, hint=f"Sign in: ci login --server {response.server}; or set CI_API_KEY."
+    )
+    error.add_note("the key was refused" if response.with_key else "no key was sent")
     return error
 
 

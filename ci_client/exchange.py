@@ -33,10 +33,15 @@ class NotConnected(BrokenExchange):
 
 
 class Response:
-    """An answer; its body is read as it comes. Close it, or use it in ``with``."""
+    """An answer; its body is read as it comes. Close it, or use it in ``with``.
 
-    def __init__(self, url: str, answer: Answer, release: Callable[[], None]) -> None:
-        self.url = url
+    ``server`` is whose it is, ``with_key`` whether a key was shown to it.
+    """
+
+    def __init__(self, http: Http, path: str, answer: Answer, release: Callable[[], None]) -> None:
+        self.url = http.base_url + path
+        self.server = http.base_url
+        self.with_key = http.with_key
         self.status = answer.status
         self.reason = answer.reason
         self.headers = answer.headers
@@ -67,11 +72,21 @@ class Response:
 class Http:
     """Exchanges with the server at ``address``, each over a connection of its own.
 
-    ``headers`` go with all of them.
+    ``headers`` go with all of them, and to nobody else: what answers that it has
+    moved is not followed. ``on_answer`` is told the headers of each answer.
     """
 
-    def __init__(self, address: Address, headers: Mapping[str, str], *, trust_env: bool) -> None:
+    def __init__(
+        self,
+        address: Address,
+        headers: Mapping[str, str],
+        *,
+        trust_env: bool,
+        on_answer: Callable[[Mapping[str, str]], None] | None = None,
+    ) -> None:
         self.base_url = address.url
+        self.with_key = "Authorization" in headers
+        self._on_answer = on_answer
         self._address = address
         self._headers = {
             "Host": address.netloc,
@@ -116,8 +131,9 @@ class Http:
         except BaseException:
             self._close(sock)
             raise
-        url = self.base_url + path.partition("?")[0]
-        return Response(url, answer, lambda: self._close(sock, answer))
+        if self._on_answer is not None:
+            self._on_answer(answer.headers)
+        return Response(self, path.partition("?")[0], answer, lambda: self._close(sock, answer))
 
     def close(self) -> None:
         """Close all connections."""

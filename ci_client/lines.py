@@ -62,6 +62,12 @@ JSON = Flag("--json", "as_json", "One JSON object per line.")
 PASSTHROUGH = Flag(
     "--passthrough-exit", "passthrough_exit", "Exit with the command's own exit code."
 )
+ORGANISATION = Option(
+    "--org",
+    "organisation",
+    "NAME",
+    "The organisation it is for. Default: CI_ORGANISATION, or as the project or you have set it.",
+)
 SELECTION = (
     Flag("--include-ignored", "include_ignored", "Send what git ignores, too."),
     Flag("--with-git", "with_git", "Send .git too."),

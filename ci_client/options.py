@@ -6,13 +6,45 @@ from typing import Any
 import click
 
 from ci_client.invocation import Invocation
-from ci_client.lines import JOB, JSON, Line, Place
+from ci_client.lines import JOB, JSON, ORGANISATION, Line, Place
 
 _COMMAND_KEY = "ci_client.command"
 
 pass_invocation = click.make_pass_decorator(Invocation)
 
 json_option = click.option(JSON.name, JSON.parameter, is_flag=True, help=JSON.text)
+
+
+def _for_organisation(
+    context: click.Context, _parameter: click.Parameter, name: str | None
+) -> str | None:
+    invocation = context.find_object(Invocation)
+    if name is not None and invocation is not None:  # there is none while a shell completes
+        invocation.organisation_flag = name
+    return name
+
+
+def _towards(context: click.Context, _parameter: click.Parameter, url: str | None) -> str | None:
+    invocation = context.find_object(Invocation)
+    if url is not None and invocation is not None:
+        invocation.server_flag = url
+    return url
+
+
+server_option = click.option(
+    "--server", metavar="URL", help="The server.", callback=_towards, expose_value=False
+)
+"""What may also stand before the command, where it is about a server."""
+
+organisation_option = click.option(
+    *ORGANISATION.names,
+    ORGANISATION.parameter,
+    metavar=ORGANISATION.metavar,
+    help=ORGANISATION.text,
+    callback=_for_organisation,
+    expose_value=False,
+)
+"""Of commands that ask a server for something that belongs to somebody; they need not look."""
 
 data_dir_option = click.option(
     "--data-dir",

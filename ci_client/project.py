@@ -17,8 +17,8 @@ _LONGEST_NAME = 200
 """Characters of a project's name that a server takes."""
 
 
-def read_toml(path: str) -> dict[str, Any]:
-    """Return what is in a TOML file; ``{}`` when there is none.
+def read_toml(path: str, key: str = "") -> dict[str, Any]:
+    """Return what is in a TOML file; ``{}`` when there is none, or it has no such ``key``.
 
     Raises:
         ConfigurationError: it cannot be read or is no TOML.
@@ -27,7 +27,9 @@ def read_toml(path: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()
-        import tomllib  # most of these files do not exist
+        if key not in text:
+            return {}
+        import tomllib  # most of these files do not exist, or say nothing of the kind
 
         return tomllib.loads(text)
     except (FileNotFoundError, NotADirectoryError):
@@ -73,7 +75,7 @@ def project_setting(start: StrPath, key: str) -> tuple[str, str] | None:
             (f"{folder}/ci.toml", ()),
             (f"{folder}/pyproject.toml", ("tool", "ci")),
         ):
-            value = _table(read_toml(path), *table).get(key)
+            value = _table(read_toml(path, key), *table).get(key)
             if value is not None:
                 return checked_text(value, key, path), path
     return None

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 JobDict = dict[str, "Any"]
 """A job as ``ci_common.api.JobView`` has it."""
 
+KEY_EXPIRES = "ci-key-expires"
+"""The header by which a server says that the key it was shown expires soon."""
+
 _MANAGEMENT = "/api/v1"
 _PAGE = 100
 _LARGEST_PAGE = 1000
@@ -49,7 +52,8 @@ class Session:
     connection (for submits and streams: when it stays lost for
     ``reconnect_timeout`` seconds), ``AuthenticationFailed``, or the error the
     server named. ``notify`` is told in a few words when a connection is lost
-    and found again.
+    and found again, and when the key is about to expire. What is made is for
+    ``organisation``, by name, and lists show only what is of it.
     """
 
     def __init__(
@@ -57,11 +61,14 @@ class Session:
         server_url: str = DEFAULT_SERVER_URL,
         api_key: str | None = None,
         *,
+        organisation: str | None = None,
         notify: Callable[[str], None] = _ignore,
         reconnect_timeout: float = DEFAULT_TIMEOUT,
         backoff: Backoff = DEFAULT_BACKOFF,
     ) -> None:
-        self._http = open_http(server_url, api_key)
+        self._http = open_http(server_url, api_key, organisation, self._note_expiry)
+        self._organisation = organisation
+        self._told_expiry = False
         self._reconnect_timeout = reconnect_timeout
         self._backoff = backoff
         self._notify = notify
@@ -194,7 +201,7 @@ class Session:
         size = _LARGEST_PAGE if page is None else min(page, _PAGE)
         query: str | None = "&".join(filter(None, (f"limit={size}", query_of(filters))))
         while query is not None:
-            with self._ask(f"/jobs?{query}") as response:
+            with self._ask(self.of_organisation(f"/jobs?{query}")) as response:
                 found = array_of(response)
             query = next_page(response)
             yield from found
@@ -203,7 +210,7 @@ class Session:
         """Return the queue as ``ci_common.api.QueueView`` has it, at most ``limit`` that wait."""
         from ci_client.management import read_queue
 
-        return read_queue(self.managed, limit)
+        return read_queue(lambda path: self.managed(self.of_organisation(path)), limit)
 
     def look_at_changes(self, look: Callable[[], None]) -> None:
         """Call ``look`` now, and again whenever something may have changed, without end.
@@ -239,12 +246,13 @@ class Session:
 
     def cache(self) -> list[JobDict]:
         """Return what the server keeps, as ``ci_common.api.CacheEntry`` has it."""
-        with self._ask("/cache") as response:
+        with self._ask(self.of_organisation("/cache")) as response:
             return array_of(response)
 
     def prune_cache(self, *, older_than: float = 0) -> list[JobDict]:
         """Have the server give up what no job used for so many seconds; return that."""
-        with self._ask(f"/cache?older_than={older_than:f}", method="DELETE") as response:
+        path = self.of_organisation(f"/cache?older_than={older_than:f}")
+        with self._ask(path, method="DELETE") as response:
             return array_of(response)
 
     def managed(
@@ -284,7 +292,7 @@ class Session:
 
         def connect(seen: str | None) -> Response:
             place = {} if seen is None else {"Last-Event-ID": seen}
-            path = f"{PATH}?{query_of(filters, types)}"
+            path = self.of_organisation(f"{PATH}?{query_of(filters, types)}")
             return self._http.send("GET", path, headers=_STREAM_HEADERS | place)
 
         return LiveFeed(self._http.base_url, self._new_patience(), after, connect).events()
@@ -295,7 +303,7 @@ class Session:
         """Yield what happened to jobs and is kept, as ``live`` does, but to its present end."""
         from ci_client.live import read_past
 
-        return read_past(self._ask, filters, types, after)
+        return read_past(lambda path: self._ask(self.of_organisation(path)), filters, types, after)
 
     def log(self, job_id: str, offset: int = 0) -> Generator[bytes, None, None]:
         """Yield the log so far, from a byte ``offset``, as it was written."""
@@ -308,6 +316,21 @@ class Session:
         from ci_client.logs import tail_offset
 
         return tail_offset(self._http, f"{path_of(job_id)}/log", lines)
+
+    def of_organisation(self, path: str) -> str:
+        """Return the path of a list, limited to the organisation if there is one."""
+        if not self._organisation or "organisation=" in path:  # as the path of a next page says
+            return path
+        from urllib.parse import quote
+
+        name = quote(self._organisation, safe="")
+        return f"{path}{'&' if '?' in path else '?'}organisation={name}"
+
+    def _note_expiry(self, headers: Mapping[str, str]) -> None:
+        when = headers.get(KEY_EXPIRES)
+        if when is not None and not self._told_expiry:
+            self._told_expiry = True
+            self._notify(f"the API key expires {when}; replace it: ci key rotate --save")
 
     def _managed(self, path: str) -> str:
         base = self._http.base_url

@@ -25,7 +25,9 @@ class WebhookCalls:
 
     def all(self) -> list[WebhookDict]:
         """Return every webhook."""
-        found: list[WebhookDict] = self._session.manage("GET", "/webhooks")
+        found: list[WebhookDict] = self._session.manage(
+            "GET", self._session.of_organisation("/webhooks")
+        )
         return found
 
     def add(self, asked: WebhookDict) -> WebhookDict:
@@ -55,7 +57,9 @@ class WebhookCalls:
 
     def dead(self, limit: int) -> list[WebhookDict]:
         """Return deliveries that are not tried any more, the newest first."""
-        return self._session.pages("/webhooks/dead", "", limit)
+        return self._session.pages(
+            "/webhooks/dead", self._session.of_organisation("").lstrip("?"), limit
+        )
 
     def redeliver(self, delivery_id: str) -> WebhookDict:
         """Have a delivery tried now; return it."""

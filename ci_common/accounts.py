@@ -10,9 +10,6 @@ from typing import Protocol, TypeAlias
 from ci_common.access import ALL_SCOPES, Role, Scope
 from ci_common.errors import InvalidRequest
 
-KEY_PREFIX = "sci_"
-"""What every API key begins with, so that people and scanners know one when they see it."""
-
 LONGEST_NAME = 64
 LONGEST_EMAIL = 254
 """As long as any that mail can be sent to."""

@@ -5,18 +5,19 @@ Each way to say who one is (an API key, a session, a token) is one
 told: unknown, expired, revoked and disabled are one and the same answer.
 """
 
-import hashlib
 import logging
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from litestar.connection import ASGIConnection
 
 from ci_common.access import ANONYMOUS, EVERYBODY, Actor, Credential, Role
-from ci_common.accounts import KEY_PREFIX, AccountStore, ApiKey, User
-from ci_common.clock import Clock
+from ci_common.accounts import AccountStore, ApiKey, User
+from ci_common.api_keys import KEY_PREFIX, digest_of
+from ci_common.clock import Clock, format_utc
 from ci_common.errors import CIError, InvalidRequest, KeyNotFound, NotSignedIn
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
@@ -24,6 +25,14 @@ AnyConnection = ASGIConnection[Any, Any, Any, Any]
 _SCHEME = "bearer"
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,8192}=*")
 """As RFC 6750 has it, and no longer than any that we know."""
+
+KEY_EXPIRES_HEADER = "CI-Key-Expires"
+"""Says in answers when the key ends that the request showed, if that is soon."""
+
+KEY_END = "key_end"
+"""Where a connection's state has what that header says."""
+
+SOON = timedelta(days=7)
 
 _logger = logging.getLogger(__name__)
 
@@ -64,11 +73,12 @@ class KeyCredentials:
             return None
         now = self._clock.now().wall
         try:
-            key, user = await self._accounts.key_of(digest_of_key(shown))
+            key, user = await self._accounts.key_of(digest_of(shown))
         except KeyNotFound:
             raise refused() from None
         if not key.is_good(now) or user.disabled_at is not None:
             raise refused()
+        _note_end(connection, key, now)
         # Not worth failing for: it says when a key was used, to whoever tidies up.
         with suppress(CIError):
             await self._accounts.note_key_use(key.id, now)
@@ -115,6 +125,11 @@ class Authentication:
         return ANONYMOUS
 
 
+def _note_end(connection: AnyConnection, key: ApiKey, now: datetime) -> None:
+    if key.expires_at is not None and key.expires_at - now <= SOON:
+        connection.scope["state"][KEY_END] = format_utc(key.expires_at)
+
+
 def bearer_token(connection: AnyConnection) -> str | None:
     """Return what a request shows as ``Authorization: Bearer …``, None if it shows nothing so.
 
@@ -133,11 +148,6 @@ def bearer_token(connection: AnyConnection) -> str | None:
             hint=f"Send it as `Authorization: Bearer {KEY_PREFIX}…`, once.",
         )
     return token
-
-
-def digest_of_key(key: str) -> bytes:
-    """Return what is stored of a key in its place."""
-    return hashlib.sha256(key.encode()).digest()
 
 
 def actor_of_key(key: ApiKey, user: User) -> Actor:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
+from ci_common.accounts import AccountStore
 from ci_common.clock import SystemClock
 from ci_common.errors import ConfigurationError, ContainerGone, EngineError, StorageFull
 from ci_common.executor import Executor
@@ -43,6 +44,7 @@ from ci_persistence.jobs import SQLiteJobRepository
 from ci_persistence.schema import load_migrations
 from ci_persistence.signing_keys import FileSigningKeys
 from ci_persistence.space import DiskSpace, Reserve
+from ci_server.api_keys import ApiKeys
 from ci_server.authentication import Authentication, KeyCredentials
 from ci_server.control import JobControl
 from ci_server.exposure import refuse_exposed
@@ -119,6 +121,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             audit=repository.audit,
             authentication=authentication,
             sign_in=sign_in,
+            api_keys=build_api_keys(settings, repository.accounts),
             signals=signals,
             shutdown=Shutdown(),
             submissions=submissions,
@@ -216,6 +219,11 @@ async def inviting(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def build_api_keys(settings: Settings, accounts: AccountStore) -> ApiKeys:
+    """Return what makes and ends API keys."""
+    return ApiKeys(accounts, SystemClock(), max_age=settings.max_key_age)
 
 
 def build_docker(settings: Settings) -> ContainerManager:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 
 from litestar.types import HTTPScope, Message, Send
 
+from ci_server.authentication import KEY_END, KEY_EXPIRES_HEADER
 from ci_server.request_limits import QUOTA_KEY
 
 PREFLIGHT_AGE = 600
@@ -14,14 +15,14 @@ PREFLIGHT_AGE = 600
 
 EXPOSED = (
     "Link, Location, Retry-After, RateLimit, RateLimit-Policy, X-Request-ID, Content-Range, "
-    "Accept-Ranges, Content-Disposition, ETag"
+    "Accept-Ranges, Content-Disposition, ETag, CI-Key-Expires"
 )
 """Headers of answers that pages may read."""
 
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 HEADERS = (
-    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range, If-None-Match, "
-    "X-Request-ID"
+    "Authorization, CI-Organisation, Content-Type, Idempotency-Key, Last-Event-ID, Range, "
+    "If-None-Match, X-Request-ID"
 )
 
 SECURITY = (
@@ -91,6 +92,8 @@ def add_headers(message: Message, scope: HTTPScope, cors: AllowedOrigins) -> Non
     present = {name.lower() for name, _ in headers}
     headers += [pair for pair in SECURITY if pair[0] not in present]
     headers += cors.headers(scope)
+    if end := scope["state"].get(KEY_END):
+        headers += [(KEY_EXPIRES_HEADER.lower().encode(), end.encode())]
     if quota := scope["state"].get(QUOTA_KEY):
         headers += [(n.lower().encode(), v.encode()) for n, v in quota.headers().items()]
     message["headers"] = headers

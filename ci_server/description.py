@@ -12,7 +12,7 @@ from litestar.openapi.spec import Components, SecurityScheme, Server
 
 from ci_common import __version__
 from ci_common.access import Action
-from ci_common.accounts import KEY_PREFIX
+from ci_common.api_keys import KEY_PREFIX
 from ci_server.examples import CLOSED, EXAMPLES, PARAMETERS
 from ci_server.guard import ACTION_KEY
 from ci_server.routes.openapi import NO_SECURITY

@@ -13,6 +13,7 @@ from ci_common import __version__
 from ci_common.api import CacheEntry, JobAccepted, JobView, Problem, RetryRequest
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
 from ci_server.example_accounts import ACCOUNTS, ORGANISATION_NAME, USER_NAME
+from ci_server.example_api_keys import API_KEYS, KEY_ID
 from ci_server.example_queue import QUEUE
 from ci_server.example_results import COUNTS, COVERAGE, RESULTS
 from ci_server.example_sign_in import SESSION_ID, SIGN_IN
@@ -83,6 +84,7 @@ _EXAMPLES = (
     *RESULTS,
     *SIGN_IN,
     *WEBHOOKS,
+    *API_KEYS,
     *ACCOUNTS,
 )
 
@@ -100,6 +102,9 @@ PARAMETERS: Mapping[str, Any] = {
     "webhook_id": WEBHOOK_ID,
     "delivery_id": DELIVERY_ID,
     "session_id": SESSION_ID,
+    "key_id": KEY_ID,
+    "user": "ada",
+    "ended": True,
     "user_name": USER_NAME,
     "organisation": ORGANISATION_NAME,
     "limit": 20,

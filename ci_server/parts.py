@@ -11,6 +11,7 @@ from ci_common.executor import Executor, StandbyCounts
 from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
 from ci_common.signals import Signals
+from ci_server.api_keys import ApiKeys
 from ci_server.authentication import Authentication
 from ci_server.control import JobControl
 from ci_server.live import LiveUpdates
@@ -60,6 +61,7 @@ class Parts:
     audit: AuditLog
     authentication: Authentication
     sign_in: SignIn
+    api_keys: ApiKeys
     signals: Signals
     shutdown: Shutdown
     submissions: Submissions

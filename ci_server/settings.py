@@ -71,6 +71,9 @@ class Settings(BaseModel):
     let_anyone_run_code: bool = False
     """Whether others may use a server without accounts: whoever reaches it can run anything."""
 
+    max_key_age: PauseSeconds = 0.0
+    """Seconds that API keys made from now on may be good for at the most; 0 for no bound."""
+
     executor: Literal["auto", "docker", "local"] = "auto"
     """Where jobs run: in Docker, as local processes, or Docker if its engine answers (auto)."""
 

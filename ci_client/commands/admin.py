@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ci_client.admin.data import server_settings
+from ci_client.admin.keys import key
 from ci_client.admin.organisations import org
 from ci_client.admin.users import user
 from ci_client.exits import Exit
@@ -147,3 +148,4 @@ def _as_text(outcome: "Repaired", *, repair: bool) -> str:
 
 command.add_command(user)
 command.add_command(org)
+command.add_command(key)

@@ -6,7 +6,7 @@ import click
 
 from ci_client.exits import Exit
 from ci_client.invocation import Invocation
-from ci_client.options import json_option, pass_invocation
+from ci_client.options import json_option, organisation_option, pass_invocation
 
 
 @click.group
@@ -19,6 +19,7 @@ def command() -> None:
 
 
 @command.command
+@organisation_option
 @json_option
 @pass_invocation
 def ls(invocation: Invocation, *, as_json: bool) -> int:
@@ -40,6 +41,7 @@ def ls(invocation: Invocation, *, as_json: bool) -> int:
     metavar="TIME",
     help="Only what no job has used for so long: 7d, 12h, 30m, or seconds.",
 )
+@organisation_option
 @pass_invocation
 def prune(invocation: Invocation, *, older_than: str | None) -> int:
     """Have all of it given up: the next job installs its dependencies anew.

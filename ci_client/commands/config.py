@@ -52,11 +52,12 @@ def show(
     config: Path | None,
     chosen: dict[str, str],
 ) -> int:
-    """Show the server that is used from here, and the key (only its end).
+    """Show the server that is used from here, the key (never whole), the organisation.
 
     The first that has a value wins: the flag, the environment (CI_SERVER_URL,
-    CI_API_KEY), the project around this folder (`server` in ci.toml or
-    [tool.ci], no key), your own file, the default.
+    CI_API_KEY, CI_ORGANISATION), the project around this folder (`server` and
+    `organisation` in ci.toml or [tool.ci], no key), what `ci login` keeps for
+    just this server (a key), your own file, the default.
 
     `ci config show server` shows what a server started here would have: a flag
     wins over the environment, that over the file, that over the default.
@@ -101,8 +102,12 @@ def _client_rows(invocation: Invocation) -> list[Row]:
     from ci_client.config import masked
 
     server, key = invocation.server, invocation.api_key
-    shown = masked(key.value) if key.value else None
-    return [Row("server", server.value, server.origin), Row("api_key", shown, key.origin)]
+    organisation = invocation.organisation
+    return [
+        Row("server", server.value, server.origin),
+        Row("api_key", masked(key.value) if key.value else None, key.origin),
+        Row("organisation", organisation.value, organisation.origin),
+    ]
 
 
 def _server_rows(found: "Configuration[Settings]") -> list[Row]:

@@ -9,7 +9,7 @@ from ci_client.events import Event
 from ci_client.exits import Exit
 from ci_client.interrupts import letting_go
 from ci_client.invocation import Invocation
-from ci_client.options import json_option, pass_invocation
+from ci_client.options import json_option, organisation_option, pass_invocation
 from ci_client.session import Session
 from ci_client.terminal import Terminal, printable
 from ci_common.errors import JobNotFound
@@ -36,6 +36,7 @@ _SHORT_ID = 8
     help="Begin behind this number; 0 for all that is kept. Default: now.",
 )
 @click.option("--no-follow", is_flag=True, help="Show what is kept, and leave.")
+@organisation_option
 @json_option
 @pass_invocation
 def command(  # noqa: PLR0913 -- each is an option

@@ -9,7 +9,7 @@ import click
 from ci_client.exits import Exit
 from ci_client.invocation import Invocation
 from ci_client.job_query import REASONS, SORTS, STATUSES
-from ci_client.options import json_option, pass_invocation
+from ci_client.options import json_option, organisation_option, pass_invocation
 
 if TYPE_CHECKING:
     from ci_client.session import JobDict, Session
@@ -64,6 +64,7 @@ def _filters(command: Command) -> Command:
 )
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @click.option("-w", "--watch", is_flag=True, help="Go on, and show what changes, until Ctrl-C.")
+@organisation_option
 @_filters
 @pass_invocation
 def command(

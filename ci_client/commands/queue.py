@@ -8,7 +8,7 @@ import click
 
 from ci_client.exits import Exit
 from ci_client.invocation import Invocation
-from ci_client.options import json_option, pass_invocation
+from ci_client.options import json_option, organisation_option, pass_invocation
 
 if TYPE_CHECKING:
     from ci_client.session import JobDict, Session
@@ -28,6 +28,7 @@ _MOST_WATCHED = 1000
     help="At most so many that wait.",
 )
 @click.option("-w", "--watch", is_flag=True, help="Go on, and show what changes, until Ctrl-C.")
+@organisation_option
 @pass_invocation
 def command(invocation: Invocation, *, as_json: bool, limit: int, watch: bool) -> int:
     """Show the jobs that run and those that wait, in the order of their turns.

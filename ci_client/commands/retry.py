@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from ci_client.interrupts import letting_go
-from ci_client.lines import JOB, JOB_OPTIONS, JSON, PASSTHROUGH, Flag, Line, fields_in
+from ci_client.lines import (
+    JOB,
+    JOB_OPTIONS,
+    JSON,
+    ORGANISATION,
+    PASSTHROUGH,
+    Flag,
+    Line,
+    fields_in,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +30,7 @@ def retry(
     detached: bool,
     as_json: bool,
     passthrough_exit: bool,
+    organisation: str | None,
     **options: object,
 ) -> int:
     """Run JOB's project again, as it was sent then, and watch it.
@@ -31,6 +41,7 @@ def retry(
     """
     from ci_client.watch import Watch
 
+    invocation = invocation.inside(invocation.directory, organisation)
     terminal = invocation.terminal
     watch = Watch(terminal, "", invocation.way_back_to, as_json=as_json)
     fields = fields_in(options)
@@ -48,6 +59,7 @@ command = Line(
     Flag("--async", "detached", "Print the new job's id and leave."),
     JSON,
     PASSTHROUGH,
+    ORGANISATION,
     *JOB_OPTIONS,
 )
 

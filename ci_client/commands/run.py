@@ -60,7 +60,7 @@ def _run(invocation: Invocation, project: "Project", watch: "Watch") -> "Event":
         tempfile.TemporaryDirectory(prefix="ci-run-") as folder,
         project.zip_submission(invocation.terminal.warn) as submission,
         _server(_overrides(folder, invocation)) as url,
-        invocation.towards(url).connect() as server,
+        invocation.connect_to(url) as server,
     ):
         complete = send(server, submission, watch)
     watch.conclude(complete, watch.seconds, step="")

@@ -10,6 +10,7 @@ from ci_client.lines import (
     DIRECTORY,
     JOB_OPTIONS,
     JSON,
+    ORGANISATION,
     PASSTHROUGH,
     SELECTION,
     Flag,
@@ -40,6 +41,7 @@ def submit(  # noqa: PLR0913 -- one for each option
     passthrough_exit: bool,
     include_ignored: bool,
     with_git: bool,
+    organisation: str | None,
     **options: object,
 ) -> int:
     """Send the project in DIR (here, if not given) and watch its tests run.
@@ -58,7 +60,7 @@ def submit(  # noqa: PLR0913 -- one for each option
     from ci_client.sending import choose
     from ci_client.watch import Watch
 
-    invocation = invocation.inside(directory)
+    invocation = invocation.inside(directory, organisation)
     terminal = invocation.terminal
     selected = SelectOptions(include_ignored=include_ignored, with_git=with_git)
     fields = with_defaults(fields_in(options), directory, invocation.environ)
@@ -85,6 +87,7 @@ command = Line(
     *SELECTION,
     PASSTHROUGH,
     ARTIFACT,
+    ORGANISATION,
     *JOB_OPTIONS,
     takes_command=True,
 )

@@ -9,7 +9,7 @@ from ci_client.exits import Exit
 from ci_client.interrupts import letting_go
 from ci_client.invocation import Invocation
 from ci_client.lines import JOB
-from ci_client.options import json_option, pass_invocation
+from ci_client.options import json_option, organisation_option, pass_invocation
 
 if TYPE_CHECKING:
     from ci_client.session import Session
@@ -26,6 +26,7 @@ _PAGE = 1000
 @click.option("--history", metavar="TEST", help="How one test ended, job by job.")
 @click.option("--flaky", is_flag=True, help="Tests that passed and failed on the same files.")
 @click.option("--project", metavar="NAME", help="With --history or --flaky: only this project.")
+@organisation_option
 @json_option
 @pass_invocation
 def command(  # noqa: PLR0913 -- its options
@@ -49,12 +50,12 @@ def command(  # noqa: PLR0913 -- its options
     terminal = invocation.terminal
     with letting_go(terminal, lambda: "left; the job goes on"), invocation.connect() as server:
         if history is not None:
-            found = server.manage("GET", _query("/tests/history", test=history, project=project))[
-                "runs"
-            ]
+            path = server.of_organisation(_query("/tests/history", test=history, project=project))
+            found = server.manage("GET", path)["runs"]
             lines, note = case_table.history_lines(found), f"no job that is kept ran {history}"
         elif flaky:
-            found = server.manage("GET", _query("/tests/flaky", project=project))["tests"]
+            path = server.of_organisation(_query("/tests/flaky", project=project))
+            found = server.manage("GET", path)["tests"]
             lines, note = case_table.flaky_lines(found), "no test is known to be flaky"
         else:
             found, counts = _of_job(server, job, failed=failed, slowest=slowest)

@@ -8,7 +8,7 @@ import click
 
 from ci_client.exits import Exit
 from ci_client.invocation import Invocation
-from ci_client.options import json_option, pass_invocation
+from ci_client.options import json_option, organisation_option, pass_invocation
 
 _Rows = Sequence[Mapping[str, Any]]
 
@@ -35,6 +35,7 @@ def command() -> None:
 
 
 @command.command
+@organisation_option
 @json_option
 @pass_invocation
 def ls(invocation: Invocation, *, as_json: bool) -> int:
@@ -65,6 +66,7 @@ def ls(invocation: Invocation, *, as_json: bool) -> int:
     "--reason", "reasons", multiple=True, metavar="REASON", help="Of job.ended only this reason."
 )
 @click.option("--description", default="", help="What it is for.")
+@organisation_option
 @json_option
 @pass_invocation
 def add(invocation: Invocation, /, *, url: str, as_json: bool, **chosen: Any) -> int:  # noqa: ANN401 -- options
@@ -183,6 +185,7 @@ def deliveries(
 
 @command.command
 @limit_option
+@organisation_option
 @json_option
 @pass_invocation
 def dead(invocation: Invocation, *, limit: int, as_json: bool) -> int:

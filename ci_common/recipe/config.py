@@ -54,8 +54,8 @@ def _steps(install: tuple[str, ...]) -> tuple[str, ...]:
 
 NO_CONFIGURATION = Configuration("", None, {})
 
-CLIENT_KEYS = frozenset({"server"})
-"""Keys of the same table that only the command line reads: where to submit to."""
+CLIENT_KEYS = frozenset({"organisation", "server"})
+"""Keys of the same table that only the command line reads: where to submit to, and for whom."""
 
 
 def read_configuration(source: str, settings: object) -> Configuration:

@@ -6,6 +6,7 @@ from litestar import Router
 from litestar.types import ControllerRouterHandler
 
 from ci_server.routes.account_page import ACCOUNT_PAGES
+from ci_server.routes.api_keys import KEY_HANDLERS
 from ci_server.routes.artifacts import get_artifact, get_artifacts_archive, list_artifacts
 from ci_server.routes.cache import list_cache, prune_cache
 from ci_server.routes.events import list_events, listen, stream_events
@@ -32,6 +33,7 @@ from ci_server.routes.submissions import submit, submit_async, submit_stream
 from ci_server.routes.tokens import get_keys, get_token
 from ci_server.routes.users import USER_HANDLERS
 from ci_server.routes.webhooks import WEBHOOK_HANDLERS
+from ci_server.routes.whoami import whoami
 
 API_PREFIX = "/api/v1"
 
@@ -70,6 +72,8 @@ MANAGEMENT: Sequence[ControllerRouterHandler] = (
     *SESSION_HANDLERS,
     get_token,
     *WEBHOOK_HANDLERS,
+    whoami,
+    *KEY_HANDLERS,
     *USER_HANDLERS,
     *ORGANISATION_HANDLERS,
 )

@@ -142,6 +142,7 @@ class RunningServer:
             audit=repository.audit,
             authentication=bootstrap.build_authentication(settings, sign_in),
             sign_in=sign_in,
+            api_keys=bootstrap.build_api_keys(settings, repository.accounts),
             signals=signals,
             shutdown=Shutdown(),
             submissions=submissions,

@@ -1,12 +1,12 @@
 """People for a running server: users with roles in organisations, and keys of theirs."""
 
 import hashlib
-import secrets
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from ci_common.access import ALL_SCOPES, Role, Scope
-from ci_common.accounts import KEY_PREFIX, ApiKey, Organisation, User
+from ci_common.accounts import ApiKey, Organisation, User
+from ci_common.api_keys import digest_of, hint_of, new_key
 from ci_common.clock import SystemClock
 from tests.contract.http_harness import RunningServer
 
@@ -47,19 +47,18 @@ class People:
         expires_at: datetime | None = None,
     ) -> dict[str, str]:
         """Add a key to the user of this name; return the header that shows it."""
-        shown = KEY_PREFIX + secrets.token_urlsafe(32)
+        shown = new_key()
         added = ApiKey(
             id=key_id(shown),
             user_id=f"usr_{user}",
             name="test",
-            hint=shown[:8],
+            hint=hint_of(shown),
             created_at=now(),
             scopes=frozenset(scopes),
             organisation=organisation and f"org_{organisation}",
             expires_at=expires_at,
         )
-        digest = hashlib.sha256(shown.encode()).digest()
-        self._running.call(self._accounts.add_key(added, digest))
+        self._running.call(self._accounts.add_key(added, digest_of(shown)))
         return {"Authorization": f"Bearer {shown}"}
 
 

@@ -36,7 +36,10 @@ def project(tmp_path: Path) -> Path:
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
     monkeypatch.setenv("HOME", str(home))
-    for name in ("CI_SERVER_URL", "CI_API_KEY", "CI_DEBUG", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+    for name in (
+        "CI_SERVER_URL", "CI_API_KEY", "CI_ORGANISATION", "CI_DEBUG", "XDG_CONFIG_HOME",
+        "XDG_CACHE_HOME",
+    ):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")

@@ -90,9 +90,14 @@ class TestGroup:
 class TestConfig:
     def test_show(self, ci: Ci, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CI_API_KEY", "0123456789abcdef")
-        assert ci("config", "show").out == f"server   {script.url}\napi_key  …cdef\n"
+        monkeypatch.setenv("CI_ORGANISATION", "acme")
+        assert ci("config", "show").out == (
+            f"server       {script.url}\napi_key      …cdef\norganisation acme\n"
+        )
         assert ci("config", "show", "--origin").out == (
-            f"server   {script.url}  (CI_SERVER_URL)\napi_key  …cdef  (CI_API_KEY)\n"
+            f"server       {script.url}  (CI_SERVER_URL)\n"
+            "api_key      …cdef  (CI_API_KEY)\n"
+            "organisation acme  (CI_ORGANISATION)\n"
         )
 
 

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from ci_client.config import Setting, Sources, key_from_stdin, masked, user_file
+from ci_client.config import (
+    Setting,
+    Sources,
+    credentials_file,
+    key_from_stdin,
+    masked,
+    user_file,
+)
+from ci_client.credentials import Credentials
+from ci_common.api_keys import new_key
 from ci_common.errors import ConfigurationError
 
 
@@ -72,6 +81,36 @@ def test_the_first_that_has_a_key_wins(project: Path, own: Path) -> None:
     assert_setting(sources(project).api_key(server), None, "not set")
 
 
+def test_what_login_keeps_goes_before_the_own_file_for_its_server_only(
+    project: Path, own: Path
+) -> None:
+    kept = Credentials(credentials_file({}))
+    kept.keep("http://own:1", "kept-key")
+    server = Setting("http://own:1/prefix", "wherever")
+    assert_setting(sources(project).api_key(server), "kept-key", kept.path)
+    assert_setting(sources(project, {"CI_API_KEY": "e"}).api_key(server), "e", "CI_API_KEY")
+    for other in ("https://own:1", "http://own:2", "http://own.evil:1", "http://own:1@evil:1"):
+        key = sources(project).api_key(Setting(other, "ci.toml"))
+        assert key.value is None
+        assert "http://own:1" in key.origin
+
+
+def test_the_first_that_names_an_organisation_wins(project: Path, own: Path) -> None:
+    here, environ = project / "ci.toml", {"CI_ORGANISATION": "env"}
+    own.write_text('organisation = "own"\n')
+    here.write_text('organisation = "project"\n')
+    flagged = Sources(None, None, environ, project, "flag").organisation()
+    assert_setting(flagged, "flag", "--org", explicit=True)
+    assert_setting(sources(project, environ).organisation(), "env", "CI_ORGANISATION")
+    assert_setting(sources(project).organisation(), "project", str(here))
+    none = Sources(None, None, environ, project, "").organisation()
+    assert_setting(none, None, "--org", explicit=True)
+    here.unlink()
+    assert_setting(sources(project).organisation(), "own", str(own))
+    own.unlink()
+    assert_setting(sources(project).organisation(), None, "not set")
+
+
 def test_a_project_cannot_send_the_own_key_to_a_server_of_its_choice(
     project: Path, own: Path
 ) -> None:
@@ -106,6 +145,8 @@ def test_the_own_file_is_where_xdg_says(own_home: Path) -> None:
 def test_a_key_is_never_shown_whole() -> None:
     assert masked("0123456789abcdef") == "…cdef"
     assert masked("short") == "…"
+    key = new_key()
+    assert masked(key) == f"{key[:8]}…"
 
 
 def test_a_key_from_stdin() -> None:

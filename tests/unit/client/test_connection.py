@@ -3,6 +3,8 @@
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,16 @@ from ci_client.answer import EndedTooSoon
 from ci_client.api import CIClient
 from ci_client.connection import describe, is_loopback_url, open_http, unreachable
 from ci_client.exchange import BrokenExchange, NotConnected
+from ci_client.invocation import Invocation
+from ci_client.terminal import Terminal
 from ci_client.upload import Form, Submission
 from ci_common import errors
+from ci_common.api_keys import new_key
 from ci_common.errors import (
     AuthenticationFailed,
     CIError,
     ConfigurationError,
+    PermissionDenied,
     ServerRefused,
     ServerUnreachable,
 )
@@ -92,6 +98,91 @@ async def test_the_key_is_shown_as_a_bearer_token(script: Script) -> None:
     async with CIClient(script.url) as client:
         await client.jobs()
     assert [seen.headers.get("authorization") for seen in script.seen] == ["Bearer s3cret", None]
+
+
+async def test_a_refusal_says_whether_a_key_was_sent_and_the_next_step(script: Script) -> None:
+    script.will(problem(401, "not_signed_in", "who are you"))
+    for key, note in (("s3cret", "the key was refused"), (None, "no key was sent")):
+        async with CIClient(script.url, key) as client:
+            with pytest.raises(AuthenticationFailed, match="who are you") as caught:
+                await client.jobs()
+        assert caught.value.__notes__ == [note]
+        assert f"ci login --server {script.url};" in str(caught.value.hint)
+        assert "s3cret" not in f"{caught.value.detail}{caught.value.hint}"
+
+
+async def test_who_may_not_do_it_is_told_what_the_server_says(script: Script) -> None:
+    script.will(problem(403, "permission_denied", "you lack the scope"))
+    async with CIClient(script.url, "s3cret") as client:
+        with pytest.raises(PermissionDenied, match="you lack the scope") as caught:
+            await client.jobs()
+    assert caught.value.hint == "do it better"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_key_does_not_follow_to_where_an_answer_leads(script: Script, status: int) -> None:
+    script.will(answer(b"", status, Location=f"{script.url}/elsewhere"))
+    async with CIClient(script.url, "s3cret") as client:
+        with pytest.raises(ServerRefused, match=str(status)):
+            await client.jobs()
+    assert [seen.path for seen in script.seen] == ["/jobs?limit=100"]
+
+
+@pytest.mark.parametrize("spoilt", [lambda key: key[:-1], lambda key: key + "0"])
+def test_a_mistyped_key_is_not_sent(spoilt: Callable[[str], str]) -> None:
+    key = new_key()
+    open_http("http://localhost", key)
+    with pytest.raises(ConfigurationError, match="mistyped or cut off") as caught:
+        open_http("http://localhost", spoilt(key))
+    assert key[:-1] not in f"{caught.value.detail}{caught.value.hint}"
+
+
+async def test_the_organisation_goes_along(script: Script) -> None:
+    script.will(answer([]))
+    async with CIClient(script.url, organisation="acme") as client:
+        await client.jobs()
+    async with CIClient(script.url) as client:
+        await client.jobs()
+    assert [seen.headers.get("ci-organisation") for seen in script.seen] == ["acme", None]
+    assert [seen.path for seen in script.seen] == [
+        "/jobs?limit=100&organisation=acme",
+        "/jobs?limit=100",
+    ]
+    with pytest.raises(ConfigurationError, match="name of an organisation"):
+        open_http("http://localhost", None, "a\nb")
+
+
+async def test_that_the_key_expires_is_told_once(script: Script) -> None:
+    script.will(answer([], CI_Key_Expires="2026-01-02T03:04:05.000Z"))
+    told: list[str] = []
+    async with CIClient(script.url, "s3cret", notify=told.append) as client:
+        await client.jobs()
+        await client.jobs()
+    assert told == [
+        "the API key expires 2026-01-02T03:04:05.000Z; replace it: ci key rotate --save"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "warned"),
+    [
+        ("http://ci.example", "s3cret", True),
+        ("http://10.0.0.7:8000", "s3cret", True),
+        ("https://ci.example", "s3cret", False),
+        ("http://localhost:8000", "s3cret", False),
+        ("http://[::1]:8000", "s3cret", False),
+        ("http://ci.example", None, False),
+    ],
+)
+def test_a_key_in_the_clear_is_warned_of_once(
+    url: str, key: str | None, warned: bool, tmp_path: Path
+) -> None:
+    said = StringIO()
+    call = Invocation(url, key, Terminal(colour=False, err=said), str(tmp_path), {})
+    for _ in range(2):
+        call.connect().close()
+    assert said.getvalue().count("warning: the API key goes to") == int(warned)
+    assert "s3cret" not in said.getvalue()
 
 
 async def test_pages_are_followed_and_no_other_server_is(script: Script) -> None:

@@ -46,6 +46,8 @@ UNUSUAL = [
     "submit demo demo",
     "submit -",
     "submit --label nightly --priority 3",
+    "submit --org acme demo",
+    "retry last --org=acme",
     "submit --label=nightly demo",
     "retry",
     "wait",

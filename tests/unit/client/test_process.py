@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from ci_client.commands import COMMANDS
+from ci_client.config import credentials_file
+from ci_client.credentials import Credentials
 from ci_common import __version__
+from ci_common.api_keys import new_key
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
 from tests.unit.client.scripted_server import Script, answer, message, stream
 
@@ -258,6 +261,19 @@ def test_submitting_loads_little_and_before_the_request_less(
     sent = loaded.index("ci_client.answer")
     early = set(loaded[:sent]) & ONLY_AFTER_THE_REQUEST
     assert early <= ({"json", "re"} if "--" in options else set())
+
+
+def test_a_key_that_is_kept_costs_little_and_no_keyring(
+    script: Script, project: Path, own_home: Path
+) -> None:
+    key = new_key()
+    Credentials(credentials_file({})).keep(script.url, key)
+    script.will(stream(*STARTED, PASSED))
+    loaded = modules_after("submit", str(project))
+    assert script.seen[0].headers["authorization"] == f"Bearer {key}"
+    assert not set(loaded) & (NEVER | NOT_TO_SUBMIT | {"keyring", "ci_client.system_keyring"})
+    sent = loaded.index("ci_client.answer")
+    assert not set(loaded[:sent]) & ONLY_AFTER_THE_REQUEST
 
 
 def test_waiting_loads_little(script: Script) -> None:

@@ -27,6 +27,7 @@ LIBRARIES = {
     "aiosqlite",
     "annotated_types",
     "anyio",
+    "backports",  # urllib3 looks whether zstd is there, and finds the empty package
     "certifi",
     "charset_normalizer",
     "click",
