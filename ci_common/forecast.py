@@ -7,8 +7,9 @@ nobody knows is infinite; whatever has to wait for it is unknown, too.
 import heapq
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TypeAlias
 
 UNKNOWN = math.inf
@@ -24,6 +25,7 @@ class Occupant:
 
     remaining: float
     group: object = None
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +34,43 @@ class Waiter:
 
     ``group``: what it belongs to, None for nothing. With ``yields`` it starts
     when none of its group runs, and none waits that is before it in the queue.
+    ``owner``: whose it is, where that may run only so many at once.
     """
 
     duration: float
     not_before: float = 0.0
     group: object = None
     yields: bool = False
+    owner: str = ""
 
 
 def expected_starts(
-    waiting: Sequence[Waiter], running: Sequence[Occupant], places: int
+    waiting: Sequence[Waiter],
+    running: Sequence[Occupant],
+    places: int,
+    allowed: Mapping[str, int] = MappingProxyType({}),
 ) -> list[float]:
     """Return after how many seconds each of ``waiting`` starts, in their order.
 
     Each of ``places`` runs one job at a time. A place that is free takes the
-    first job in the queue that may start.
+    first job in the queue that may start. ``allowed``: of how many places each
+    owner may have jobs at once, at least 1; others of all.
     """
-    return _Simulation(waiting, running, places).run()
+    return _Simulation(waiting, running, places, allowed).run()
 
 
 def typical_duration(durations: Durations, organisation: str, project: str) -> float | None:
     """Return the median of what jobs of a project took, else of its organisation's, else None."""
     known = durations.get((organisation, project)) or durations.get((organisation, None))
     return statistics.median(known) if known else None
+
+
+def _latest(ends: Iterable[float], most: int) -> list[float]:
+    """Return a heap of when ``most`` places are free, given when the jobs end that run."""
+    occupied = sorted(max(0.0, end) for end in ends)
+    free = [0.0] * max(0, most - len(occupied)) + occupied[max(0, len(occupied) - most) :]
+    heapq.heapify(free)
+    return free
 
 
 @dataclass(slots=True)
@@ -68,8 +84,20 @@ class _Group:
 class _Simulation:
     """The queue from now on, from start to start."""
 
-    def __init__(self, waiting: Sequence[Waiter], running: Sequence[Occupant], places: int) -> None:
+    def __init__(
+        self,
+        waiting: Sequence[Waiter],
+        running: Sequence[Occupant],
+        places: int,
+        allowed: Mapping[str, int],
+    ) -> None:
         self._waiting = waiting
+        self._allowed = allowed
+        # When the jobs of an owner end that run, as many as it may have.
+        self._ends: dict[str, list[float]] = {
+            owner: _latest((job.remaining for job in running if job.owner == owner), most)
+            for owner, most in allowed.items()
+        }
         # More may run than there are places, once their number was lowered.
         occupied = sorted(max(0.0, job.remaining) for job in running)
         idle = [0.0] * max(0, places - len(occupied))
@@ -115,6 +143,12 @@ class _Simulation:
 
     def _start(self, index: int, now: float) -> None:
         job, end = self._waiting[index], now + self._waiting[index].duration
+        ends = self._ends.get(job.owner)
+        if ends is not None:
+            if ends[0] > now:
+                heapq.heappush(self._held, (ends[0], index))
+                return
+            heapq.heapreplace(ends, end)
         self._starts[index] = now
         heapq.heapreplace(self._free_at, end)
         if job.group is None:

@@ -79,6 +79,7 @@ class JobRepository(Protocol):
         Raises:
             IdempotencyConflict: the key was used with another fingerprint.
             PacksGone: one of its packs is not there any more.
+            QuotaExceeded: its organisation has as much as it may have; nothing was changed.
 
         """
         ...
@@ -140,7 +141,8 @@ class JobRepository(Protocol):
     async def startable(self, *, limit: int, now: datetime) -> Sequence[Job]:
         """Return the queued jobs to start next, in the order that ``QueueRules`` give them.
 
-        Left out are those on hold, and those that wait for others of their group.
+        Left out are those on hold, those that wait for others of their group, and those
+        for which their organisation has no place: it runs as many as it may.
         """
         ...
 

@@ -161,6 +161,10 @@ class ResultStore(Protocol):
         """Note that nothing can be collected of a job, and why. False as for ``record``."""
         ...
 
+    async def artifact_room(self, job_id: str) -> int | None:
+        """Return how many bytes of artifacts a job's organisation may have more; None for any."""
+        ...
+
     async def left_out(self, job_id: str) -> tuple[Sequence[LeftOut], int]:
         """Return some of the files of a job that were left out, and how many there are."""
         ...

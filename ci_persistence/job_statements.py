@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from ci_common.jobs import Change, EndReason, JobStatus, next_status
 from ci_common.results import ResultsState
 from ci_persistence.job_rows import COLUMNS
+from ci_persistence.quota_statements import may_run, places
 
 _QUEUED = f"status = '{JobStatus.QUEUED}'"
 _RUNNING = f"status = '{JobStatus.RUNNING}'"
@@ -55,7 +56,7 @@ TAKE = (
     )
     + _OF_ATTEMPT
 )
-CLAIM = TAKE + " AND group_waits = 0"
+CLAIM = f"{TAKE} AND group_waits = 0 AND {may_run('jobs.organisation')}"
 END = {
     change: _end(JobStatus.RUNNING, change) + _OF_ATTEMPT
     for change in (Change.FINISH, Change.CANCEL)
@@ -125,9 +126,24 @@ UNCOLLECTED = (
 QUEUE_ORDER = "rank, seq"
 """In which order queued jobs start; see ``QueueRules``."""
 
+_READY = f"{_QUEUED} AND group_waits = 0"
+# From organisation to organisation, of each as many as may run: what waits behind them costs
+# nothing. Each has its part of the index; the smallest of the rest is where the next begins.
 STARTABLE = (
-    f"SELECT {COLUMNS} FROM jobs WHERE {_QUEUED} AND group_waits = 0"
+    "WITH RECURSIVE waiting (organisation) AS ("
+    f"SELECT min(organisation) FROM jobs WHERE {_READY}"
+    f" UNION ALL SELECT (SELECT min(organisation) FROM jobs WHERE {_READY}"
+    " AND organisation > waiting.organisation) FROM waiting WHERE organisation IS NOT NULL"
+    "), roomy (organisation, places) AS MATERIALIZED ("
+    f"SELECT organisation, {places('waiting.organisation')} FROM waiting"
+    " WHERE organisation IS NOT NULL"
+    "), ready (seq, turn, places) AS ("
+    "SELECT job.seq, row_number() OVER (PARTITION BY roomy.organisation"
+    " ORDER BY job.rank, job.seq), places FROM roomy CROSS JOIN jobs AS job ON job.seq IN ("
+    f"SELECT seq FROM jobs WHERE organisation = roomy.organisation AND {_READY}"
     " AND (hold_until IS NULL OR hold_until <= :now OR hold_until > :latest_hold)"
+    f" ORDER BY {QUEUE_ORDER} LIMIT :limit) WHERE places > 0"
+    f") SELECT {COLUMNS} FROM jobs WHERE seq IN (SELECT seq FROM ready WHERE turn <= places)"
     f" ORDER BY {QUEUE_ORDER} LIMIT :limit"
 )
 QUEUE = (

@@ -15,25 +15,30 @@ from ci_persistence import job_statements as sql
 from ci_persistence.blobs import hold_packs
 from ci_persistence.database import Transaction
 from ci_persistence.job_rows import columns_of, from_microseconds, job_from_row, moment_columns
+from ci_persistence.quotas import SQLiteQuotaStore
 
 
 class JobWrites:
     """Stores and ends jobs. ``keep_projects``: whether the zips of ended ones stay for a while."""
 
-    def __init__(self, queue_rules: QueueRules, *, keep_projects: bool) -> None:
+    def __init__(
+        self, queue_rules: QueueRules, quotas: SQLiteQuotaStore, *, keep_projects: bool
+    ) -> None:
         self._queue_rules = queue_rules
+        self._quotas = quotas
         self._keep_projects = keep_projects
 
     async def add(self, transaction: Transaction, new: NewJob) -> tuple[Job, bool]:
         """Store a queued job, or find the one of its key; return it and whether it is new.
 
-        Raises ``IdempotencyConflict``, ``PacksGone``.
+        Raises ``IdempotencyConflict``, ``PacksGone``, ``QuotaExceeded``.
         """
         earlier = await _same_submission(transaction, new)
         if earlier is not None:
             return earlier, False
         if new.group and new.group_policy is GroupPolicy.CANCEL_OLDER:
             await self._cancel_older(transaction, new)
+        await self._quotas.require_room(transaction, new)
         turn = await self._turn(transaction, new)
         values = {
             **columns_of(new),

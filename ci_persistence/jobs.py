@@ -22,6 +22,7 @@ from ci_common.job_totals import JobTotals
 from ci_common.jobs import LONGEST_HOLD, EndReason, Job, NewJob, QueueCounts, Result
 from ci_common.logs import LogStore
 from ci_common.queue_rules import QueueRules
+from ci_common.quotas import NO_QUOTAS, Quotas
 from ci_common.results import ResultStore
 from ci_common.sign_in import SignInStore
 from ci_common.snapshots import SnapshotStore
@@ -47,6 +48,7 @@ from ci_persistence.job_rows import (
 from ci_persistence.job_totals import read_totals
 from ci_persistence.job_writes import JobWrites, as_json, required, storable
 from ci_persistence.logs import DEFAULT_MAX_LOG_BYTES, FileLogStore
+from ci_persistence.quotas import SQLiteQuotaStore
 from ci_persistence.results import SQLiteResultStore
 from ci_persistence.sign_in import SQLiteSignInStore
 from ci_persistence.snapshots import SQLiteSnapshotStore
@@ -70,7 +72,8 @@ class SQLiteJobRepository:
     ``busy_timeout`` is in seconds. Without ``space`` there is no mark that
     free room must not fall below. ``queue_rules`` say in which order jobs start.
     ``keep_projects``: whether a project outlives the end of its job, until it is
-    released. Nothing is opened before ``initialize``.
+    released. ``quotas`` hold for organisations that have none of their own. Nothing is
+    opened before ``initialize``.
     """
 
     data_dir: Path
@@ -98,6 +101,7 @@ class SQLiteJobRepository:
         space: Space | None = None,
         queue_rules: QueueRules | None = None,
         keep_projects: bool = True,
+        quotas: Quotas = NO_QUOTAS,
     ) -> None:
         file = Path(path).absolute()
         self.data_dir = Path(data_dir).absolute() if data_dir is not None else file.parent
@@ -105,8 +109,10 @@ class SQLiteJobRepository:
         self.stash = FileStash(data.stash, data.uploads, max_bytes=max_upload_bytes)
         self.logs = FileLogStore(data.logs, limit=max_log_bytes)
         self.space = space or DiskSpace((self.data_dir, file.parent))
-        self._writes = JobWrites(queue_rules or QueueRules(), keep_projects=keep_projects)
         self._database = Database(file, busy_timeout=busy_timeout)
+        self.quotas = SQLiteQuotaStore(self._database, quotas)
+        rules = queue_rules or QueueRules()
+        self._writes = JobWrites(rules, self.quotas, keep_projects=keep_projects)
         self.accounts = SQLiteAccountStore(self._database)
         self.audit = SQLiteAuditLog(self._database)
         self.blobs = SQLiteBlobStore(self._database)
@@ -114,8 +120,8 @@ class SQLiteJobRepository:
         self.events = SQLiteEventStore(self._database)
         self.webhooks = SQLiteWebhookStore(self._database)
         self.artifacts = FileArtifactStore(data.artifacts, data.uploads)
-        self.results = SQLiteResultStore(self._database)
         self.sign_in = SQLiteSignInStore(self._database)
+        self.results = SQLiteResultStore(self._database, self.quotas)
 
     async def initialize(self) -> None:
         """Open the database and bring its schema up to date. Idempotent.
@@ -134,7 +140,7 @@ class SQLiteJobRepository:
     async def add(self, new: NewJob) -> tuple[Job, bool]:
         """Store a queued job; return it and whether it is new.
 
-        Raises ``IdempotencyConflict``, ``PacksGone``.
+        Raises ``IdempotencyConflict``, ``PacksGone``, ``QuotaExceeded``.
         """
         async with self._database.transaction() as transaction:
             return await self._writes.add(transaction, new)
@@ -196,6 +202,7 @@ class SQLiteJobRepository:
                 "now": to_microseconds(now),
                 "latest_hold": to_microseconds(now + LONGEST_HOLD),
                 "limit": limit,
+                "most_running": self.quotas.most_running,
             },
         )
 
@@ -244,7 +251,12 @@ class SQLiteJobRepository:
 
     async def claim(self, job_id: str, *, attempt: int, now: Moment) -> Job | None:
         """Take a queued job whose last attempt was ``attempt``; return it running the next one."""
-        values = {"id": job_id, "attempt": attempt, **moment_columns("started", now)}
+        values = {
+            "id": job_id,
+            "attempt": attempt,
+            "most_running": self.quotas.most_running,
+            **moment_columns("started", now),
+        }
         async with self._database.transaction() as transaction:
             if not await transaction.execute(sql.CLAIM, values):
                 return None

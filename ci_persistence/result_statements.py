@@ -25,6 +25,12 @@ ADD_ARTIFACT = (
     " SELECT seq, :path, :size, :sha256, :modified, :executable, :offset"
     f" FROM jobs WHERE id = :id AND {_PENDING}"
 )
+ADD_ARTIFACT_SUM = (
+    "INSERT INTO artifact_sums (organisation, job, bytes)"
+    " SELECT organisation, seq, :bytes FROM jobs"
+    f" WHERE id = :id AND organisation <> '' AND {_PENDING}"
+)
+ORGANISATION = "SELECT organisation FROM jobs WHERE id = ? AND organisation <> ''"
 SETTLE = (
     "UPDATE results SET state = :state, left_out = :left_out, left_out_count = :left_out_count,"
     " tests = :tests, coverage = :coverage"

@@ -8,6 +8,7 @@ import msgspec
 
 from ci_common.access import Within
 from ci_common.artifacts import Artifact
+from ci_common.quotas import QuotaStore
 from ci_common.results import (
     BAD,
     Case,
@@ -35,8 +36,9 @@ _left_out_decoder = msgspec.json.Decoder(list[LeftOut])
 class SQLiteResultStore:
     """The tables ``artifacts`` and ``tests``, and what the table ``results`` sums up of them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, quotas: QuotaStore) -> None:
         self._database = database
+        self._quotas = quotas
 
     async def record(self, job_id: str, results: Results) -> bool:
         """Store what was collected of a job. False when its results are not pending."""
@@ -50,6 +52,9 @@ class SQLiteResultStore:
         async with self._database.transaction() as transaction:
             rows = [{"id": job_id, **_artifact_columns(each)} for each in results.artifacts]
             await transaction.execute_many(sql.ADD_ARTIFACT, rows)
+            if rows:
+                together = sum(each.size for each in results.artifacts)
+                await transaction.execute(sql.ADD_ARTIFACT_SUM, {"id": job_id, "bytes": together})
             counts = count(results.cases)
             return await _settle(
                 transaction,
@@ -66,6 +71,17 @@ class SQLiteResultStore:
         async with self._database.transaction() as transaction:
             lost = [LeftOut("", _storable(reason))]
             return await _settle(transaction, job_id, ResultsState.LOST, lost)
+
+    async def artifact_room(self, job_id: str) -> int | None:
+        """Return how many bytes of artifacts a job's organisation may have more; None for any."""
+        row = await self._database.fetch_one(sql.ORGANISATION, (job_id,))
+        if row is None:
+            return None
+        organisation = row["organisation"]
+        most = (await self._quotas.quotas((organisation,)))[organisation].artifact_bytes
+        if not most:
+            return None
+        return max(0, most - (await self._quotas.usage(organisation)).artifact_bytes)
 
     async def left_out(self, job_id: str) -> tuple[Sequence[LeftOut], int]:
         """Return some of the files of a job that were left out, and how many there are."""

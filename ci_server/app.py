@@ -34,6 +34,7 @@ from ci_server.null_values import refuse_null
 from ci_server.origins import refuse_foreign_page
 from ci_server.parts import Parts
 from ci_server.problems import problem_response
+from ci_server.refusals import Refusals
 from ci_server.request_ids import about_request, assign_request_id, echo_request_id
 from ci_server.request_limits import RequestLimits, limited
 from ci_server.request_telemetry import CountedRequest, telling_of_answer
@@ -67,6 +68,11 @@ class Application(Litestar):
         edge: Edge = self.state.edge
         return edge
 
+    @property
+    def _refusals(self) -> Refusals:
+        refusals: Refusals = self.state.refusals
+        return refusals
+
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = assign_request_id(scope)
         self._edge.proxies.apply(scope)
@@ -80,6 +86,7 @@ class Application(Litestar):
                 await self._answer(scope, receive, send_with_id)
             else:
                 await super().__call__(scope, receive, send_with_id)
+            await self._refusals.saw(scope)
 
     async def _answer(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         edge, access = self._edge, Access(scope)
@@ -144,6 +151,8 @@ def create_app(
             app.state.parts = parts
             app.state.edge = Edge(parts.settings)
             app.state.request_limits = RequestLimits(parts.settings)
+            app.state.refusals = refusals = Refusals(parts.audit)
+            stack.push_async_callback(refusals.close)
             with on_signals(parts.shutdown.begin, delay=parts.settings.shutdown_delay):
                 yield
             parts.shutdown.begin()

@@ -41,8 +41,8 @@ async def audit(
 ) -> None:
     """Write down what a request has done; to be called when that is on disk.
 
-    ``subject`` names what it was done to, as people know it: ``user alice``,
-    ``key 3f2a… of alice``, a job's id. Neither it nor ``detail`` may hold anything
+    ``subject`` names what it was done to, as people know it: ``alice``,
+    ``key_3f2a of alice``, a job's id. Neither it nor ``detail`` may hold anything
     secret. ``organisation``: the id of the one it concerns, None for the server.
     ``actor``: who did it, where that is not who the request's credential names, as
     at a sign-in. An entry that cannot be written goes to the server's log instead:
@@ -51,7 +51,31 @@ async def audit(
     who = actor or actor_of(connection)
     if who.unlimited and action in JOB_ACTIONS:
         return
-    entry = AuditEntry(
+    entry = entry_of(
+        connection,
+        action,
+        subject,
+        organisation=organisation,
+        detail=detail,
+        outcome=outcome,
+        actor=who,
+    )
+    await write_down(parts_of(connection.app.state).audit, entry)
+
+
+def entry_of(
+    connection: AnyConnection,
+    action: AuditedAction,
+    subject: str,
+    *,
+    organisation: str | None = None,
+    detail: str | None = None,
+    outcome: Outcome = Outcome.OK,
+    actor: Actor | None = None,
+) -> AuditEntry:
+    """Return the entry of what a request has done, or was refused, at this moment."""
+    who = actor or actor_of(connection)
+    return AuditEntry(
         at=SystemClock().now().wall,
         action=action,
         subject=subject,
@@ -65,7 +89,6 @@ async def audit(
         organisation=organisation or "",
         detail=detail or "",
     )
-    await write_down(parts_of(connection.app.state).audit, entry)
 
 
 async def write_down(log: AuditLog, entry: AuditEntry) -> None:

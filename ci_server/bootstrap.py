@@ -17,6 +17,7 @@ from ci_common.observer import Observer
 from ci_common.outage import Outage
 from ci_common.project_zip import ZipLimits
 from ci_common.queue_rules import QueueRules
+from ci_common.quotas import Quotas
 from ci_common.signals import Signals
 from ci_common.webhooks import DestinationRules
 from ci_controller.containers import ContainerManager
@@ -119,6 +120,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             repository=repository,
             accounts=repository.accounts,
             audit=repository.audit,
+            quotas=repository.quotas,
             authentication=authentication,
             sign_in=sign_in,
             api_keys=build_api_keys(settings, repository.accounts),
@@ -169,6 +171,12 @@ def build_repository(settings: Settings) -> SQLiteJobRepository:
         space=build_space(settings),
         queue_rules=QueueRules(ageing=settings.priority_ageing, share=settings.fair_share),
         keep_projects=settings.keep_projects_for > 0,
+        quotas=Quotas(
+            running=settings.org_max_running,
+            queued=settings.org_max_queued,
+            project_bytes=settings.org_max_project_bytes,
+            artifact_bytes=settings.org_max_artifact_bytes,
+        ),
     )
 
 
@@ -382,11 +390,13 @@ def build_submissions(
     )
 
 
-def build_queue(settings: Settings, repository: JobRepository) -> QueueWatch:
+def build_queue(settings: Settings, repository: SQLiteJobRepository) -> QueueWatch:
     """Return what looks at the queue."""
     capacity = controller_settings(settings).max_running
     outage = Outage(repository.data_dir)
-    return QueueWatch(repository, SystemClock(), outage, capacity, settings.priority_ageing)
+    return QueueWatch(
+        repository, repository.quotas, SystemClock(), outage, capacity, settings.priority_ageing
+    )
 
 
 async def choose_executor(settings: Settings, repository: JobRepository) -> tuple[str, Executor]:

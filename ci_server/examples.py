@@ -11,6 +11,8 @@ import msgspec
 
 from ci_common import __version__
 from ci_common.api import CacheEntry, JobAccepted, JobView, Problem, RetryRequest
+from ci_common.api.audit import AuditEntryView
+from ci_common.api.usage import Amount, UsageView
 from ci_common.events import CompleteEvent, JobIdEvent, LogEvent, StatusEvent
 from ci_server.example_accounts import ACCOUNTS, ORGANISATION_NAME, USER_NAME
 from ci_server.example_api_keys import API_KEYS, KEY_ID
@@ -80,6 +82,30 @@ _EXAMPLES = (
         hint="ci list shows the jobs there are; ended ones are removed after a while",
         instance="/api/v1/jobs/3f2a",
     ),
+    AuditEntryView(
+        seq=41,
+        at="2026-11-21T09:30:12.750Z",
+        action="key.revoke",
+        outcome="ok",
+        actor="ada",
+        actor_id="usr_5d1c0a7b",
+        credential="session",
+        credential_id="ses_0b7f3a2c",
+        address="192.0.2.17",
+        request_id=_REQUEST_ID,
+        organisation="acme",
+        subject="key key_91f2c0de of bob",
+        detail="",
+        digest="5f" * 32,
+    ),
+    UsageView(
+        organisation="acme",
+        running=Amount(used=3, limit=4),
+        queued=Amount(used=12, limit=None),
+        project_bytes=Amount(used=48_234_496, limit=1_073_741_824),
+        artifact_bytes=Amount(used=0, limit=None),
+    ),
+    Amount(used=3, limit=4),
     *QUEUE,
     *RESULTS,
     *SIGN_IN,
@@ -108,6 +134,9 @@ PARAMETERS: Mapping[str, Any] = {
     "user_name": USER_NAME,
     "organisation": ORGANISATION_NAME,
     "limit": 20,
+    "actor": "ada",
+    "action": "key.revoke",
+    "list_audit outcome": "refused",
     "skip": 100,
     "cursor": 41,
     "list_jobs cursor": "WyI1ZjdhMGMxZSIsMCw0MV0",

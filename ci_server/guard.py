@@ -11,12 +11,13 @@ from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from ci_common.access import Action, could
-from ci_common.errors import CIError, NotSignedIn
+from ci_common.access import Action, Actor, Credential, could
+from ci_common.errors import CIError, InvalidRequest, NotSignedIn
 from ci_server.access import identified, refusal
 from ci_server.authentication import AnyConnection
 from ci_server.handshakes import refuse_handshake
 from ci_server.origins import refuse_other_machines
+from ci_server.refusals import note_bad_credential
 from ci_server.request_limits import limits_of
 
 ACTION_KEY = "action"
@@ -49,21 +50,40 @@ async def admit(connection: AnyConnection, action: Action) -> None:
     """Return if who asks may do ``action`` to something, if not to everything.
 
     What is for anybody is not even asked who asks: it answers when nothing else does.
+    A request is counted for its credential, or, without a good one, for its address.
 
     Raises:
         NotSignedIn: it is not known who asks, or a credential is not good.
         PermissionDenied: whoever asks has no role, or no scope, for it at all.
-        RateLimited: its client has shown too many credentials that are not good.
+        RateLimited: its client has sent too many, or too many credentials that are not good.
 
     """
+    scope, limits = connection.scope, limits_of(connection.scope)
     if action is Action.BE_THERE:
+        limits.take(scope)
         return
     try:
         actor = await identified(connection)
-    except NotSignedIn:
-        limits_of(connection.scope).take_failure(connection.scope)
+    except (NotSignedIn, InvalidRequest) as error:
+        limits.take(scope)
+        if isinstance(error, NotSignedIn):
+            note_bad_credential(scope)
+            limits.take_failure(scope)
         raise
+    limits.take(scope, _counted_as(actor))
     if actor.unlimited:
         refuse_other_machines(connection)
     if not could(actor, action):
         raise refusal(actor, action)
+
+
+def _counted_as(actor: Actor) -> str | None:
+    """Return what an actor's requests are counted by; None for the address they come from.
+
+    Who has a key can make itself any number of sessions and tokens: they count as its user.
+    """
+    if actor.unlimited or actor.is_anonymous:
+        return None
+    if actor.credential is Credential.KEY:
+        return f"key {actor.credential_id}"
+    return f"user {actor.user_id}"

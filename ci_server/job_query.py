@@ -36,7 +36,7 @@ AnyRequest = Request[object, object, State]
 Limit = Annotated[
     int, QueryParameter(ge=1, le=LARGEST_LIMIT, description="At most so many on a page.")
 ]
-_TIME = "an RFC 3339 time (`2026-01-31T12:00:00Z`), a day, or how long ago (`2h`, `7d`)"
+TIME = "an RFC 3339 time (`2026-01-31T12:00:00Z`), a day, or how long ago (`2h`, `7d`)"
 
 
 def _several(description: str, **item: object) -> QueryParameter:
@@ -90,9 +90,9 @@ def asked_filter(  # noqa: PLR0913, PLR0917 -- one for each query parameter
     ] = None,
     group: Annotated[list[str] | None, _texts_of("Any of these concurrency groups.")] = None,
     since: Annotated[
-        str | None, QueryParameter(description=f"Submitted then or later: {_TIME}.")
+        str | None, QueryParameter(description=f"Submitted then or later: {TIME}.")
     ] = None,
-    until: Annotated[str | None, QueryParameter(description=f"Submitted before: {_TIME}.")] = None,
+    until: Annotated[str | None, QueryParameter(description=f"Submitted before: {TIME}.")] = None,
     text: Annotated[
         list[str] | None,
         _texts_of(
@@ -117,8 +117,8 @@ def asked_filter(  # noqa: PLR0913, PLR0917 -- one for each query parameter
         submitters=_texts("submitter", submitter),
         groups=_texts("group", group),
         labels=frozenset(_label(each) for each in _texts("label", label)),
-        since=_moment("since", since, now),
-        until=_moment("until", until, now),
+        since=asked_moment("since", since, now),
+        until=asked_moment("until", until, now),
         texts=_searched(text),
     )
 
@@ -202,7 +202,13 @@ def _label(text: str) -> LabelFilter:
     return LabelFilter(name, value if given else None)
 
 
-def _moment(name: str, text: str | None, now: datetime) -> datetime | None:
+def asked_moment(name: str, text: str | None, now: datetime) -> datetime | None:
+    """Return the moment that a parameter gives, None if it is not given.
+
+    Raises:
+        InvalidRequest: it is none.
+
+    """
     if text is None:
         return None
     try:

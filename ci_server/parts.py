@@ -10,6 +10,7 @@ from ci_common.audit import AuditLog
 from ci_common.executor import Executor, StandbyCounts
 from ci_common.job_repository import JobRepository
 from ci_common.outage import Outage
+from ci_common.quotas import QuotaStore
 from ci_common.signals import Signals
 from ci_server.api_keys import ApiKeys
 from ci_server.authentication import Authentication
@@ -59,6 +60,7 @@ class Parts:
     repository: JobRepository
     accounts: AccountStore
     audit: AuditLog
+    quotas: QuotaStore
     authentication: Authentication
     sign_in: SignIn
     api_keys: ApiKeys

@@ -2,11 +2,12 @@
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ci_common.access import Within
+from ci_common.access import NOBODYS, Within
 from ci_common.api import QueueCountsView, QueuedJobView, QueueView, RunningJobView
 from ci_common.clock import Clock, Moment, format_utc
 from ci_common.forecast import (
@@ -20,6 +21,7 @@ from ci_common.forecast import (
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import LONGEST_HOLD, GroupPolicy, Job
 from ci_common.outage import Outage
+from ci_common.quotas import QuotaStore
 
 HORIZON = 500
 """Jobs at the front of the queue whose starts are forecast. Of others nobody can tell."""
@@ -35,13 +37,15 @@ _IDLE_FACTOR = 10
 class Forecast:
     """What was expected at a moment. Durations are seconds, None for unknown.
 
-    ``blocked``: the ids of those that wait for others of their groups.
+    ``blocked``: the ids of those that wait for others of their groups. ``full``: how many
+    jobs the organisations run that run as many as they may.
     """
 
     made: Moment
     starts: Mapping[str, datetime]
     durations: Durations
     blocked: Collection[str]
+    full: Mapping[str, int]
     good_for: float
 
     def duration(self, job: Job) -> float | None:
@@ -58,12 +62,14 @@ class QueueWatch:
     def __init__(
         self,
         repository: JobRepository,
+        quotas: QuotaStore,
         clock: Clock,
         outage: Outage,
         capacity: int,
         ageing: float = 0.0,
     ) -> None:
         self._repository = repository
+        self._quotas = quotas
         self._clock = clock
         self._outage = outage
         self._capacity = capacity
@@ -76,6 +82,13 @@ class QueueWatch:
         if self._outage.reason is not None:
             return None
         return (await self._current()).starts.get(job.id)
+
+    async def waiting(self, job: Job) -> str | None:
+        """Return what keeps a queued job from starting, other than its turn; None for nothing."""
+        outage = self._outage.waiting
+        if outage is not None:
+            return outage
+        return _full(job, await self._current())
 
     async def view(self, *, limit: int, skip: int = 0, within: Within = None) -> QueueView:
         """Return the queue, of those that wait at most ``limit`` after the first ``skip``.
@@ -153,7 +166,9 @@ class QueueWatch:
         durations = await self._repository.durations(projects, latest=LATEST)
         waiters = [_waiter(job, _duration(durations, job), now) for job in queued]
         occupants = [_occupant(job, _duration(durations, job), now) for job in running]
-        starts = expected_starts(waiters, occupants, self._capacity)
+        counts = Counter(job.organisation for job in running)
+        allowed = await self._allowed({job.organisation for job in queued})
+        starts = expected_starts(waiters, occupants, self._capacity, allowed)
         return Forecast(
             made=now,
             starts={
@@ -163,8 +178,21 @@ class QueueWatch:
             },
             durations=durations,
             blocked=_blocked(queued, running),
+            full={
+                each: number
+                for each, number in counts.items()
+                if number >= allowed.get(each, number + 1)
+            },
             good_for=_IDLE_FACTOR * self._clock.now().seconds_since(now),
         )
+
+    async def _allowed(self, organisations: Collection[str]) -> dict[str, int]:
+        """Return how many jobs those of the organisations may run that have a limit."""
+        limited = set(organisations) - {NOBODYS}
+        if not limited:
+            return {}
+        quotas = await self._quotas.quotas(limited)
+        return {each: quotas[each].running for each in limited if quotas[each].running}
 
 
 def _waiter(job: Job, duration: float | None, now: Moment) -> Waiter:
@@ -173,13 +201,14 @@ def _waiter(job: Job, duration: float | None, now: Moment) -> Waiter:
         not_before=_hold(job, now.wall).total_seconds(),
         group=_group_of(job),
         yields=job.group_policy is GroupPolicy.QUEUE,
+        owner=job.organisation,
     )
 
 
 def _occupant(job: Job, duration: float | None, now: Moment) -> Occupant:
     ran = now.seconds_since(job.started) if job.started else 0.0
     remaining = UNKNOWN if duration is None else max(0.0, duration - ran)
-    return Occupant(remaining, _group_of(job))
+    return Occupant(remaining, _group_of(job), job.organisation)
 
 
 def _duration(durations: Durations, job: Job) -> float | None:
@@ -218,7 +247,17 @@ def _what_it_waits_for(
         return "hold", f"waiting until {format_utc(job.hold_until)} to be tried again{why}"
     if job.id in forecast.blocked:
         return "group", f"waiting for others of the group {job.group}"
+    full = _full(job, forecast)
+    if full is not None:
+        return "quota", full
     return "turn", None
+
+
+def _full(job: Job, forecast: Forecast) -> str | None:
+    number = forecast.full.get(job.organisation)
+    if number is None:
+        return None
+    return f"waiting for others of its organisation, which runs as many as it may: {number}"
 
 
 def _running_view(job: Job, forecast: Forecast, now: Moment) -> RunningJobView:

@@ -89,22 +89,26 @@ class RateLimits:
         }
         self._limits_loopback = settings.rate_limit_loopback
 
-    def take(self, kind: RouteKind, address: str) -> tuple[Quota, RateLimited | None] | None:
+    def take(
+        self, kind: RouteKind, address: str, credential: str | None = None
+    ) -> tuple[Quota, RateLimited | None] | None:
         """Take one request of a client; return what is left, and the refusal if it is too many.
 
-        None: this client has no limit for this kind.
+        Who shows a ``credential`` is counted by that, wherever it is shown from; who shows
+        none by the address. None: this client has no limit for this kind.
         """
         buckets = self._buckets.get(kind)
         here = address == UNKNOWN or is_loopback(address)
         if buckets is None or (here and not self._limits_loopback):
             return None
-        quota, early = buckets.take(client_group(address))
-        return quota, _refusal(quota, early) if early else None
+        quota, early = buckets.take(credential or client_group(address))
+        whose = "with your credential" if credential else "from your address"
+        return quota, _refusal(quota, early, whose) if early else None
 
 
-def _refusal(quota: Quota, early: float) -> RateLimited:
+def _refusal(quota: Quota, early: float, whose: str) -> RateLimited:
     return RateLimited(
-        f"more than {quota.limit} {quota.kind.value} in {WINDOW} seconds from your address",
+        f"more than {quota.limit} {quota.kind.value} in {WINDOW} seconds {whose}",
         hint="Try again after the seconds of Retry-After. On the server: "
         f"CI_RATE_LIMIT_{quota.kind.name}.",
         retry_after=early,

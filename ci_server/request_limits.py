@@ -30,15 +30,16 @@ class RequestLimits:
         self._max_bytes = settings.max_request_bytes
         self._timeout = settings.request_timeout
 
-    def take(self, scope: Scope, kind: RouteKind) -> None:
-        """Count the request.
+    def take(self, scope: Scope, credential: str | None = None) -> None:
+        """Count the request: for the ``credential`` that it shows, or for its address.
 
         Raises:
             RateLimited: its client has sent too many.
             TooManyRequestsException: the same, at a WebSocket.
 
         """
-        taken = self._rates.take(kind, client_address(scope))
+        kind = kind_of(scope["route_handler"])
+        taken = self._rates.take(kind, client_address(scope), credential)
         if taken is None:
             return
         quota, refusal = taken
@@ -132,9 +133,7 @@ def limited(app: ASGIApp) -> ASGIApp:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         note_job(scope)
         limits = limits_of(scope)
-        kind = kind_of(scope["route_handler"])
-        limits.take(scope, kind)
-        if kind is RouteKind.READS:
+        if kind_of(scope["route_handler"]) is RouteKind.READS:
             bounded = limits.bounded(cast("HTTPScope", scope), receive)
             await limits.in_time(lambda send_in_time: app(scope, bounded, send_in_time), send)
         else:

@@ -71,6 +71,18 @@ class Settings(BaseModel):
     let_anyone_run_code: bool = False
     """Whether others may use a server without accounts: whoever reaches it can run anything."""
 
+    org_max_running: int = Field(default=0, ge=0)
+    """Jobs of an organisation that run at once, where it has no quota of its own; 0: no limit."""
+
+    org_max_queued: int = Field(default=0, ge=0)
+    """Jobs of an organisation that may wait, where it has no quota of its own; 0: no limit."""
+
+    org_max_project_bytes: Room = 0
+    """Bytes of an organisation's kept projects, where it has no quota of its own; 0: no limit."""
+
+    org_max_artifact_bytes: Room = 0
+    """Bytes of an organisation's kept artifacts, where it has no quota of its own; 0: no limit."""
+
     max_key_age: PauseSeconds = 0.0
     """Seconds that API keys made from now on may be good for at the most; 0 for no bound."""
 

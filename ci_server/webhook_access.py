@@ -9,8 +9,10 @@ from ci_common.api.webhooks import (
     webhook_view,
     webhook_with_secret,
 )
+from ci_common.audit import AuditedAction
 from ci_common.webhooks import Webhook
 from ci_server.access import require, within_of
+from ci_server.audit import audit
 from ci_server.authentication import AnyConnection
 from ci_server.organisations import organisation_name, organisation_names
 from ci_server.parts import Parts, parts_of
@@ -37,8 +39,8 @@ async def managed_webhook(connection: AnyConnection, webhook_id: str) -> Webhook
     return webhook
 
 
-async def managed_delivery(connection: AnyConnection, delivery_id: str) -> str:
-    """Return a delivery's id, if who asks may change its webhook.
+async def managed_delivery(connection: AnyConnection, delivery_id: str) -> tuple[str, Webhook]:
+    """Return a delivery's id and its webhook, if who asks may change that.
 
     Raises:
         DeliveryNotFound: there is none that it may see or change.
@@ -48,8 +50,14 @@ async def managed_delivery(connection: AnyConnection, delivery_id: str) -> str:
     limit = within_of(connection, Action.READ_WEBHOOKS, Action.MANAGE_WEBHOOKS)
     store = _parts(connection).webhooks.store
     delivery = await store.delivery(delivery_id, within=limit)
-    await managed_webhook(connection, delivery.webhook_id)
-    return delivery.id
+    return delivery.id, await managed_webhook(connection, delivery.webhook_id)
+
+
+async def note_webhook(
+    connection: AnyConnection, action: AuditedAction, webhook: Webhook, detail: str = ""
+) -> None:
+    """Write down what was done to a webhook."""
+    await audit(connection, action, webhook.id, organisation=webhook.organisation, detail=detail)
 
 
 async def shown_webhook(parts: Parts, webhook: Webhook) -> WebhookView:

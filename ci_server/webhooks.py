@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
+from msgspec.structs import asdict
+
 from ci_common.access import NOBODYS
 from ci_common.api.webhooks import WebhookChange, WebhookRequest, WebhookRotation
 from ci_common.clock import Clock
@@ -103,6 +105,14 @@ class Webhooks:
         except ValueError as error:
             raise InvalidRequest(f"url: {error}") from error
         return url
+
+
+def what_changes(asked: WebhookChange) -> str:
+    """Return what is asked to change, without the values: an address may hold a token."""
+    given = {name: value for name, value in asdict(asked).items() if value is not None}
+    if "enabled" in given:
+        given["enabled" if given.pop("enabled") else "disabled"] = True
+    return ", ".join(given)
 
 
 def _checked_secret(secret: str | None) -> str:

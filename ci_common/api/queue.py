@@ -10,7 +10,8 @@ class QueuedJobView(msgspec.Struct, frozen=True, kw_only=True):
 
     ``effective_priority`` is what its priority has become while it waits.
     ``waits_for``: ``turn``, ``hold`` (a pause after a fault), ``group`` (others
-    of its concurrency group) or ``engine``; ``waiting`` says it in words where it
+    of its concurrency group), ``quota`` (its organisation runs as many as it may)
+    or ``engine``; ``waiting`` says it in words where it
     is not just its turn. ``expected_start`` and ``expected_duration`` go by
     what jobs took lately, and are null when nobody can tell.
     """

@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from dataclasses import dataclass, field
 
+from ci_common.access import NOBODYS
 from ci_common.errors import CIError, ContainerGone, EngineError, EngineUnavailable
 from ci_common.executor import Executor
 from ci_common.job_repository import JobRepository
@@ -72,7 +73,8 @@ class Collector:
         self.signals.notify(job_topic(job.id))
 
     async def _collect(self, job: Job, container: str) -> None:
-        gathering = Gathering(self.repository, job, self.limits)
+        room = await self._artifact_room(job)
+        gathering = Gathering(self.repository, job, self.limits, room)
         try:
             for path in gathering.roots:
                 most = gathering.most_bytes + _SLACK
@@ -85,6 +87,11 @@ class Collector:
             await self.repository.results.record(job.id, results)
         finally:
             await asyncio.to_thread(gathering.close)
+
+    async def _artifact_room(self, job: Job) -> int | None:
+        if job.organisation == NOBODYS:
+            return None
+        return await self.repository.results.artifact_room(job.id)
 
     async def _give_up(self, job: Job, reason: str) -> None:
         _log.warning("job %s: no results: %s", job.id, reason)

@@ -26,11 +26,15 @@ _LONGEST_PATH = 1000
 
 @dataclass
 class Gathering:
-    """What is wanted of a job, and what there is of it so far. For one thread at a time."""
+    """What is wanted of a job, and what there is of it so far. For one thread at a time.
+
+    ``artifact_room``: bytes that its organisation's artifacts may have more, None for any.
+    """
 
     repository: JobRepository
     job: Job
     limits: ResultLimits
+    artifact_room: int | None = None
     artifacts: list[Artifact] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     left_out_count: int = 0
@@ -159,6 +163,11 @@ class Gathering:
             return f"a job may leave {limits.artifacts} files"
         if self._artifact_bytes + size > limits.artifact_bytes:
             return f"a job's artifacts may have {limits.artifact_bytes} bytes together"
+        if self.artifact_room is not None and self._artifact_bytes + size > self.artifact_room:
+            return (
+                "the organisation's artifacts have as many bytes as they may have: there was room"
+                f" for {self.artifact_room} more"
+            )
         return self.repository.space.shortage(size) or ""
 
     def _give_up_artifacts(self, reason: str) -> None:

@@ -8,6 +8,7 @@ from litestar.types import ControllerRouterHandler
 from ci_server.routes.account_page import ACCOUNT_PAGES
 from ci_server.routes.api_keys import KEY_HANDLERS
 from ci_server.routes.artifacts import get_artifact, get_artifacts_archive, list_artifacts
+from ci_server.routes.audit import list_audit
 from ci_server.routes.cache import list_cache, prune_cache
 from ci_server.routes.events import list_events, listen, stream_events
 from ci_server.routes.health import get_health, get_readiness, get_version
@@ -31,6 +32,7 @@ from ci_server.routes.sign_in_pages import SIGN_IN_PAGES
 from ci_server.routes.streams import stream_job
 from ci_server.routes.submissions import submit, submit_async, submit_stream
 from ci_server.routes.tokens import get_keys, get_token
+from ci_server.routes.usage import get_usage
 from ci_server.routes.users import USER_HANDLERS
 from ci_server.routes.webhooks import WEBHOOK_HANDLERS
 from ci_server.routes.whoami import whoami
@@ -72,6 +74,8 @@ MANAGEMENT: Sequence[ControllerRouterHandler] = (
     *SESSION_HANDLERS,
     get_token,
     *WEBHOOK_HANDLERS,
+    list_audit,
+    get_usage,
     whoami,
     *KEY_HANDLERS,
     *USER_HANDLERS,

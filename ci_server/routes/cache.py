@@ -9,10 +9,12 @@ from litestar.params import QueryParameter
 
 from ci_common.access import Action
 from ci_common.api import CacheEntry
+from ci_common.audit import AuditedAction
 from ci_common.clock import SystemClock
 from ci_common.errors import InvalidRequest
 from ci_common.quantities import DURATION_PATTERN, parse_seconds
 from ci_server.access import within_asked
+from ci_server.audit import audit
 from ci_server.cache import Cache
 from ci_server.job_query import AnyRequest
 from ci_server.organisation_filter import OrganisationName
@@ -67,7 +69,11 @@ async def prune_cache(
     except ValueError as error:
         raise InvalidRequest(f"older_than: {error}") from error
     within = await within_asked(request, Action.PRUNE_CACHE, organisation)
-    return await _cache(state).prune(unused_for=seconds, within=within)
+    given_up = await _cache(state).prune(unused_for=seconds, within=within)
+    found = f"{len(given_up)} given up, unused for {seconds:g} s or longer"
+    concerned = next(iter(within)) if within is not None and len(within) == 1 else None
+    await audit(request, AuditedAction.CACHE_PRUNE, organisation=concerned, detail=found)
+    return given_up
 
 
 def _cache(state: State) -> Cache:

@@ -10,13 +10,14 @@ from litestar.params import PathParameter, QueryParameter
 
 from ci_common.access import Action
 from ci_common.api.webhooks import DeliveryView, delivery_view
+from ci_common.audit import AuditedAction
 from ci_common.webhooks import Delivery, DeliveryState
 from ci_server.access import within_asked, within_of
 from ci_server.job_query import AnyRequest
 from ci_server.organisation_filter import OrganisationName
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import problems
-from ci_server.webhook_access import managed_delivery, visible_webhook
+from ci_server.webhook_access import managed_delivery, note_webhook, visible_webhook
 
 _DEFAULT_LIMIT = 50
 _LARGEST_LIMIT = 500
@@ -111,8 +112,10 @@ async def get_delivery(request: AnyRequest, state: State, delivery_id: DeliveryI
 )
 async def redeliver(request: AnyRequest, state: State, delivery_id: DeliveryId) -> DeliveryView:
     """Have a delivery tried again."""
-    found = await managed_delivery(request, delivery_id)
-    return delivery_view(await parts_of(state).webhooks.redeliver(found))
+    found, webhook = await managed_delivery(request, delivery_id)
+    delivery = await parts_of(state).webhooks.redeliver(found)
+    await note_webhook(request, AuditedAction.WEBHOOK_REDELIVER, webhook, found)
+    return delivery_view(delivery)
 
 
 def _page(

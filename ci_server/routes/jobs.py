@@ -11,8 +11,10 @@ from litestar.params import PathParameter
 
 from ci_common.access import Action
 from ci_common.api import JobView
+from ci_common.audit import AuditedAction
 from ci_common.jobs import JobStatus
 from ci_server.access import within_asked
+from ci_server.audit import audit
 from ci_server.job_access import permitted_job, shown_job, shown_jobs, visible_job
 from ci_server.job_query import AnyRequest, AskedList, asked_filter, asked_list
 from ci_server.organisation_filter import OrganisationName
@@ -46,7 +48,8 @@ async def get_job(request: AnyRequest, state: State, reference: JobReference) ->
     queued = job.status is JobStatus.QUEUED
     position = await parts.repository.queue_position(job.id) if queued else None
     start = await parts.queue.expected_start(job) if queued else None
-    return await shown_job(parts, job, position, parts.outage.waiting, start)
+    waiting = await parts.queue.waiting(job) if queued else parts.outage.waiting
+    return await shown_job(parts, job, position, waiting, start)
 
 
 @get(
@@ -101,4 +104,5 @@ async def cancel_job(
     parts = parts_of(state)
     found = await permitted_job(request, reference, Action.CANCEL)
     job = await parts.control.cancel(found.id)
+    await audit(request, AuditedAction.JOB_CANCEL, job.id, organisation=job.organisation)
     return Response(await shown_job(parts, job), status_code=200 if job.status.ended else 202)

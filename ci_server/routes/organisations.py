@@ -83,7 +83,7 @@ async def get_organisation(
     request: AnyRequest, state: State, organisation: OrganisationName
 ) -> OrganisationView:
     """Answer with an organisation."""
-    return organisation_view(await _visible(request, state, organisation))
+    return organisation_view(await visible_organisation(request, state, organisation))
 
 
 @patch(
@@ -154,7 +154,7 @@ async def list_members(
     request: AnyRequest, state: State, organisation: OrganisationName
 ) -> Sequence[MemberView]:
     """Answer with the members of an organisation."""
-    found = await _visible(request, state, organisation)
+    found = await visible_organisation(request, state, organisation)
     return [member_view(each, found.id) for each in await accounts_of(state).members(found)]
 
 
@@ -211,7 +211,7 @@ ORGANISATION_HANDLERS = (
 )
 
 
-async def _visible(request: AnyRequest, state: State, name: str) -> Organisation:
+async def visible_organisation(request: AnyRequest, state: State, name: str) -> Organisation:
     """Return the organisation, if who asks may see it. Raises ``OrganisationNotFound``."""
     seen = within_of(request, Action.READ_MEMBERS, Action.MANAGE_MEMBERS)
     # What it may not see and what is not there are one and the same answer.
@@ -226,6 +226,6 @@ async def _visible(request: AnyRequest, state: State, name: str) -> Organisation
 
 
 async def _manageable(request: AnyRequest, state: State, name: str) -> Organisation:
-    found = await _visible(request, state, name)
+    found = await visible_organisation(request, state, name)
     require(request, Action.MANAGE_MEMBERS, OfOrganisation(found.id))
     return found

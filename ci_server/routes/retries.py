@@ -8,8 +8,10 @@ from litestar.params import Body
 
 from ci_common.access import Action
 from ci_common.api import JobView, RetryRequest
+from ci_common.audit import AuditedAction
 from ci_common.job_options import read_options
 from ci_server.access import actor_of
+from ci_server.audit import audit
 from ci_server.job_access import permitted_job, shown_job
 from ci_server.parts import parts_of
 from ci_server.routes.jobs import JobReference
@@ -47,6 +49,13 @@ async def retry_job(
         failed_only=asked.failed_only,
         key=idempotency_key(request),
         submitter=actor_of(request).name,
+    )
+    await audit(
+        request,
+        AuditedAction.JOB_RETRY,
+        job.id,
+        organisation=job.organisation,
+        detail=f"of {job.retry_of}",
     )
     location = f"{request.url.path.partition('/jobs/')[0]}/jobs/{job.id}"
     position = await parts.repository.queue_position(job.id)

@@ -7,9 +7,11 @@ from litestar.datastructures import State
 
 from ci_common.access import Action
 from ci_common.api import JobAccepted
+from ci_common.audit import AuditedAction
 from ci_common.events import CompleteEvent, JobEvent, JobIdEvent, LogEvent
 from ci_common.jobs import Job
 from ci_server.access import actor_of, organisation_for
+from ci_server.audit import audit
 from ci_server.parts import parts_of
 from ci_server.routes.openapi import SubmitOperation, event_stream, problems
 from ci_server.routes.streams import watch
@@ -81,9 +83,11 @@ async def _accept(request: Request[Any, Any, Any], state: State) -> Job:
     parts.shutdown.refuse_if_begun()
     organisation = await organisation_for(request, Action.SUBMIT)
     actor = actor_of(request)
-    return await parts.submissions.accept(
+    job = await parts.submissions.accept(
         request, organisation=organisation, submitter=actor.name, user_id=actor.user_id
     )
+    await audit(request, AuditedAction.JOB_SUBMIT, job.id, organisation=organisation)
+    return job
 
 
 def _watch(

@@ -18,6 +18,7 @@ from ci_common.api.webhooks import (
     WebhookWithSecret,
     delivery_view,
 )
+from ci_common.audit import AuditedAction
 from ci_common.errors import InvalidRequest
 from ci_server.access import organisation_for, within_asked
 from ci_server.job_query import AnyRequest
@@ -33,12 +34,13 @@ from ci_server.routes.deliveries import (
 from ci_server.routes.openapi import problems
 from ci_server.webhook_access import (
     managed_webhook,
+    note_webhook,
     shown_webhook,
     shown_webhooks,
     shown_with_secret,
     visible_webhook,
 )
-from ci_server.webhooks import Webhooks
+from ci_server.webhooks import Webhooks, what_changes
 
 _Document = TypeVar("_Document", WebhookRequest, WebhookChange, WebhookRotation)
 
@@ -66,6 +68,7 @@ async def add_webhook(
     asked = await _strictly(request, data)
     organisation = await organisation_for(request, Action.MANAGE_WEBHOOKS)
     webhook = await _webhooks(state).add(asked, organisation)
+    await note_webhook(request, AuditedAction.WEBHOOK_ADD, webhook)
     return await shown_with_secret(parts_of(state), webhook)
 
 
@@ -115,6 +118,7 @@ async def change_webhook(
     change = await _strictly(request, data)
     found = await managed_webhook(request, webhook_id)
     webhook = await _webhooks(state).change(found.id, change)
+    await note_webhook(request, AuditedAction.WEBHOOK_CHANGE, webhook, what_changes(change))
     return await shown_webhook(parts_of(state), webhook)
 
 
@@ -130,6 +134,7 @@ async def remove_webhook(request: AnyRequest, state: State, webhook_id: WebhookI
     """Remove a webhook."""
     found = await managed_webhook(request, webhook_id)
     await _webhooks(state).store.remove(found.id)
+    await note_webhook(request, AuditedAction.WEBHOOK_REMOVE, found)
 
 
 @post(
@@ -146,7 +151,9 @@ async def remove_webhook(request: AnyRequest, state: State, webhook_id: WebhookI
 async def test_webhook(request: AnyRequest, state: State, webhook_id: WebhookId) -> DeliveryView:
     """Have a ping sent."""
     found = await managed_webhook(request, webhook_id)
-    return delivery_view(await _webhooks(state).test(found.id))
+    delivery = await _webhooks(state).test(found.id)
+    await note_webhook(request, AuditedAction.WEBHOOK_TEST, found)
+    return delivery_view(delivery)
 
 
 @post(
@@ -170,6 +177,7 @@ async def rotate_webhook(
     asked = WebhookRotation() if data is None else await _strictly(request, data)
     found = await managed_webhook(request, webhook_id)
     webhook = await _webhooks(state).rotate(found.id, asked)
+    await note_webhook(request, AuditedAction.WEBHOOK_ROTATE, webhook)
     return await shown_with_secret(parts_of(state), webhook)
 
 

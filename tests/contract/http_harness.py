@@ -142,6 +142,7 @@ class RunningServer:
             audit=repository.audit,
             authentication=bootstrap.build_authentication(settings, sign_in),
             sign_in=sign_in,
+            quotas=repository.quotas,
             api_keys=bootstrap.build_api_keys(settings, repository.accounts),
             signals=signals,
             shutdown=Shutdown(),
@@ -216,6 +217,9 @@ class RunningServer:
 
     def get(self, path: str, **options) -> httpx2.Response:
         return plain_http.get(self.url + path, timeout=30, **options)
+
+    def request(self, method: str, path: str, **options) -> httpx2.Response:
+        return httpx2.request(method, self.url + path, timeout=30, **options)
 
     def delete(self, path: str, **options) -> httpx2.Response:
         return plain_http.delete(self.url + path, timeout=30, **options)

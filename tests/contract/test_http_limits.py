@@ -8,9 +8,11 @@ from itertools import islice
 
 import pytest
 
+from ci_common.access import Role
 from ci_server.http_protocol import TOO_SLOW, Protocol
 from tests import plain_http
 from tests.contract.http_harness import passing, running_server
+from tests.contract.people import People
 from tests.waiting import eventually
 
 
@@ -185,3 +187,37 @@ def test_headers_have_a_size(server):
     with connected(server) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\nX-Long: " + b"x" * 8300)
         assert rest(connection).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory):
+    """A server with accounts, behind a proxy at this machine's own address."""
+    with running_server(
+        tmp_path_factory.mktemp("busy"), passing, trusted_proxies="127.0.0.1",
+        rate_limit_reads="3", rate_limit_failures="2",
+    ) as running:  # fmt: skip
+        people = People(running)
+        people.organisation("acme")
+        people.user("ada", {"acme": Role.MEMBER})
+        yield running
+
+
+def test_a_key_is_counted_wherever_it_is_shown_and_each_for_itself(busy):
+    first, second = (People(busy).key("ada") for _ in range(2))
+
+    def ask(number: int, key: dict[str, str]) -> int:
+        return busy.get("/jobs", headers=key | client(f"198.51.100.{number}")).status_code
+
+    assert [ask(number, first) for number in range(4)] == [200, 200, 200, 429]
+    assert ask(0, second) == 200
+    refused = busy.get("/jobs", headers=first | client("198.51.100.0"))
+    assert "with your credential" in refused.json()["detail"]
+
+
+def test_who_shows_no_good_key_is_counted_by_address_and_keeps_nobody_out(busy):
+    address = client("198.51.100.77")
+    bad = address | {"Authorization": "Bearer sci_guess"}
+    guesses = [busy.get("/jobs", headers=bad).status_code for _ in range(4)]
+    assert guesses == [401, 401, 429, 429]
+    assert busy.get("/version", headers=address).status_code == 429
+    assert busy.get("/jobs", headers=People(busy).key("ada") | address).status_code == 200

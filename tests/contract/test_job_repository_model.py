@@ -11,9 +11,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ci_common.accounts import Organisation
 from ci_common.errors import CIError
 from ci_common.job_repository import JobRepository
 from ci_common.jobs import EndReason, GroupPolicy, Result
+from ci_common.quotas import Quotas
 from ci_persistence.jobs import SQLiteJobRepository
 from tests.fakes.clock import FakeClock
 from tests.fakes.repository import InMemoryJobRepository, new_job
@@ -44,8 +46,9 @@ reasons = st.sampled_from(EndReason)
 limits = st.integers(0, 4)
 
 adds = st.builds(
-    lambda job_id, priority, key, submitter, group, policy, queue_timeout: new_job(
+    lambda job_id, organisation, priority, key, submitter, group, policy, queue_timeout: new_job(
         id=job_id,
+        organisation=organisation,
         priority=priority,
         idempotency_key=key,
         fingerprint=f"{key}{job_id[:8]}",
@@ -55,6 +58,7 @@ adds = st.builds(
         queue_timeout=queue_timeout,
     ),
     job_ids,
+    st.sampled_from(["", "o1", "o2"]),
     st.integers(-1, 1),
     st.sampled_from([None, None, "k"]),
     st.sampled_from(["ann", "bob"]),
@@ -100,6 +104,10 @@ reads: Sequence[Call] = [
     Call("running", (), {}),
     Call("count", (), {}),
 ]
+QUOTAS = {
+    "o1": Quotas(running=1, queued=2),
+    "o2": Quotas(running=2, project_bytes=50),
+}
 
 
 async def answer(repository: JobRepository, asked: Call) -> object:
@@ -113,6 +121,18 @@ async def compare(sequence: Sequence[Call], folder: Path) -> None:
     model = InMemoryJobRepository(folder)
     repository = SQLiteJobRepository(folder / "jobs.db")
     await repository.initialize()
+    model.quotas.most.update(QUOTAS)
+    for name, quotas in QUOTAS.items():
+        await repository.accounts.add_organisation(
+            Organisation(
+                id=name,
+                name=name,
+                created_at=NOW.wall,
+                max_running=quotas.running,
+                max_queued=quotas.queued,
+                max_project_bytes=quotas.project_bytes,
+            )
+        )
     try:
         known: set[str] = set()
         for asked in sequence:
@@ -123,6 +143,8 @@ async def compare(sequence: Sequence[Call], folder: Path) -> None:
             known = set(model._jobs)
         for asked in reads:
             assert await answer(repository, asked) == await answer(model, asked), asked
+        for name in QUOTAS:
+            assert await repository.quotas.usage(name) == await model.quotas.usage(name)
     finally:
         await repository.close()
 

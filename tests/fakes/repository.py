@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from ci_common.access import Within
 from ci_common.artifacts import ArtifactStore
 from ci_common.blobs import BlobStore
 from ci_common.clock import Moment
-from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound
+from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound, QuotaExceeded
 from ci_common.forecast import Durations
 from ci_common.job_query import JobPage, JobQuery
 from ci_common.job_totals import Distribution, JobTotals
@@ -30,6 +30,7 @@ from ci_common.jobs import (
 )
 from ci_common.logs import LogStore
 from ci_common.queue_rules import Latest, QueueRules, Turn
+from ci_common.quotas import NO_QUOTAS, Quotas, Usage
 from ci_common.recipe import Recipe
 from ci_common.results import ResultsState, ResultStore
 from ci_common.snapshots import SnapshotStore
@@ -64,6 +65,34 @@ def new_job(**overrides: Any) -> NewJob:
     return NewJob(**(values | overrides))
 
 
+class InMemoryQuotas:
+    """What organisations may have; a test says so in ``most``."""
+
+    def __init__(self, repository: "InMemoryJobRepository") -> None:
+        self._repository = repository
+        self.most: dict[str, Quotas] = {}
+
+    async def usage(self, organisation: str) -> Usage:
+        return self.has(organisation)
+
+    async def quotas(self, organisations: Collection[str]) -> Mapping[str, Quotas]:
+        return {each: self.of(each) for each in organisations}
+
+    def of(self, organisation: str) -> Quotas:
+        return self.most.get(organisation, NO_QUOTAS) if organisation else NO_QUOTAS
+
+    def has(self, organisation: str) -> Usage:
+        jobs = self._repository._jobs.values()
+        own = [job for job in jobs if job.organisation == organisation]
+        status = Counter(job.status for job in own)
+        return Usage(
+            running=status[JobStatus.RUNNING],
+            queued=status[JobStatus.QUEUED],
+            project_bytes=sum(job.zip_size for job in own if job.stashed),
+            artifact_bytes=self._repository.results.artifact_bytes(organisation),
+        )
+
+
 class InMemoryJobRepository:
     """Complete, but gone with the process. No method awaits, so each is atomic."""
 
@@ -96,10 +125,13 @@ class InMemoryJobRepository:
         self.events = InMemoryEventStore()
         self._rules = queue_rules or QueueRules()
         self._keep_projects = keep_projects
+        self.quotas = InMemoryQuotas(self)
         self._turns: dict[str, Turn] = {}
         self._jobs: dict[str, Job] = {}
         self.artifacts = FileArtifactStore(data_dir / "artifacts", data_dir / "tmp")
-        self.results = InMemoryResultStore(self._jobs)
+        self.results = InMemoryResultStore(
+            self._jobs, lambda organisation: self.quotas.of(organisation).artifact_bytes
+        )
         self._ended: dict[str, Moment] = {}
         self._packs: dict[str, frozenset[int]] = {}
         self._keys: dict[tuple[str, str | None], tuple[str, str]] = {}
@@ -127,6 +159,7 @@ class InMemoryJobRepository:
             return self._jobs[job_id], False
         if new.id in self._jobs:
             raise ValueError(f"the id {new.id} is taken")
+        self._require_room(new)
         self.blobs.hold(new.packs, new.created.wall)
         if new.group and new.group_policy is GroupPolicy.CANCEL_OLDER:
             self._cancel_older(new)
@@ -198,7 +231,8 @@ class InMemoryJobRepository:
 
     async def startable(self, *, limit: int, now: datetime) -> Sequence[Job]:
         ready = [job for job in self._queue() if not self._waits_for_group(job)]
-        return [job for job in ready if not _on_hold(job, now)][:limit]
+        awake = [job for job in ready if not _on_hold(job, now)]
+        return [job for job in awake if self._has_place(job, awake)][:limit]
 
     async def overdue(self, *, limit: int, now: Moment) -> Sequence[Job]:
         late = [job for job in self._queue() if not job.attempt and self._is_overdue(job, now)]
@@ -252,6 +286,8 @@ class InMemoryJobRepository:
 
     async def claim(self, job_id: str, *, attempt: int, now: Moment) -> Job | None:
         if job_id in self._jobs and self._waits_for_group(self._jobs[job_id]):
+            return None
+        if job_id in self._jobs and not self._has_place(self._jobs[job_id]):
             return None
         claimed = self._move(
             job_id,
@@ -431,6 +467,30 @@ class InMemoryJobRepository:
         group = [each for each in self._jobs.values() if _group_of(each) == _group_of(job)]
         first = next(each for each in self._queue() if each in group)
         return first != job or any(each.status is JobStatus.RUNNING for each in group)
+
+    def _has_place(self, job: Job, before: Sequence[Job] = ()) -> bool:
+        """Whether the organisation may run a job when those ``before`` it have been started."""
+        most = self.quotas.of(job.organisation).running
+        own = [each for each in before if each.organisation == job.organisation]
+        ahead = own.index(job) if job in own else 0
+        return not most or self.quotas.has(job.organisation).running + ahead < most
+
+    def _require_room(self, new: NewJob) -> None:
+        most, has = self.quotas.of(new.organisation), self.quotas.has(new.organisation)
+        # What it cancels has gone when it is looked whether there is room.
+        going = [
+            job
+            for job in self._jobs.values()
+            if new.group
+            and new.group_policy is GroupPolicy.CANCEL_OLDER
+            and _group_of(job) == _group_of(new)
+            and job.status is JobStatus.QUEUED
+        ]
+        if most.queued and has.queued - len(going) >= most.queued:
+            raise QuotaExceeded
+        freed = 0 if self._keep_projects else sum(job.zip_size for job in going)
+        if most.project_bytes and has.project_bytes - freed + new.zip_size > most.project_bytes:
+            raise QuotaExceeded
 
     def _deadline(self, job: Job) -> datetime:
         return self._created[job.id].wall + timedelta(seconds=job.queue_timeout or 0)

@@ -1,7 +1,7 @@
 """Results in memory: the contract of ``ResultStore`` without a database."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import replace
 
 from ci_common.access import Within
@@ -24,9 +24,12 @@ from ci_common.results import (
 class InMemoryResultStore:
     """Complete, but gone with the process; ``jobs`` are those of its repository."""
 
-    def __init__(self, jobs: MutableMapping[str, Job]) -> None:
+    def __init__(
+        self, jobs: MutableMapping[str, Job], most_bytes: Callable[[str], int] = lambda _: 0
+    ) -> None:
         self._jobs = jobs
         self._results: dict[str, Results] = {}
+        self._most_bytes = most_bytes
 
     async def record(self, job_id: str, results: Results) -> bool:
         tests = count(results.cases)
@@ -37,6 +40,19 @@ class InMemoryResultStore:
     async def give_up(self, job_id: str, reason: str) -> bool:
         lost = Results(left_out=(LeftOut("", reason),))
         return self._settle(job_id, lost, ResultsState.LOST)
+
+    async def artifact_room(self, job_id: str) -> int | None:
+        organisation = self._jobs[job_id].organisation
+        most = self._most_bytes(organisation)
+        return max(0, most - self.artifact_bytes(organisation)) if most else None
+
+    def artifact_bytes(self, organisation: str) -> int:
+        kept = [
+            results
+            for job_id, results in self._results.items()
+            if job_id in self._jobs and self._jobs[job_id].organisation == organisation
+        ]
+        return sum(artifact.size for results in kept for artifact in results.artifacts)
 
     async def left_out(self, job_id: str) -> tuple[Sequence[LeftOut], int]:
         results = self._results.get(job_id, Results())

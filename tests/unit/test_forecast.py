@@ -117,3 +117,17 @@ def test_one_place_is_the_sum_of_what_comes_before(waiting):
 )
 def test_a_job_takes_what_its_projects_jobs_took_or_else_its_organisations(durations, expected):
     assert typical_duration(durations, "o", "p") == expected
+
+
+def test_an_owner_runs_no_more_than_it_may_and_blocks_nobody():
+    waiting = [Waiter(10.0, owner="a"), Waiter(10.0, owner="a"), Waiter(10.0, owner="b")]
+    assert expected_starts(waiting, [], 3, {"a": 1}) == [0.0, 10.0, 0.0]
+    assert expected_starts(waiting, [Occupant(4.0, owner="a")], 3, {"a": 1}) == [4.0, 14.0, 0.0]
+    assert expected_starts(waiting, [Occupant(4.0, owner="a")], 3, {"a": 2}) == [0.0, 4.0, 0.0]
+    assert expected_starts(waiting, [], 3, {}) == [0.0, 0.0, 0.0]
+
+
+def test_nobody_can_tell_when_an_owner_has_a_place_whose_jobs_end_at_no_known_time():
+    waiting = [Waiter(10.0, owner="a"), Waiter(10.0)]
+    running = [Occupant(UNKNOWN, owner="a")]
+    assert expected_starts(waiting, running, 2, {"a": 1}) == [UNKNOWN, 0.0]

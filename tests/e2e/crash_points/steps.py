@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ci_common.artifacts import ArtifactReader, ArtifactStore, ArtifactWriter
+from ci_common.audit import AuditLog
 from ci_common.blobs import BlobStore
 from ci_common.clock import Clock
 from ci_common.executor import (
@@ -23,6 +24,7 @@ from ci_common.job_events import EventStore
 from ci_common.job_repository import JobRepository
 from ci_common.logs import LogReader, LogStore, LogWriter
 from ci_common.project_zip import ProjectFiles
+from ci_common.quotas import QuotaStore
 from ci_common.results import ResultStore
 from ci_common.signals import Signals
 from ci_common.snapshots import SnapshotEngine, SnapshotStore
@@ -239,12 +241,17 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
     ResultStore: {
         "record": (_at("leaves files", 9),),
         "give_up": Off("one write, and the last; what it says is that nothing is there"),
+        "artifact_room": READS,
         "left_out": READS,
         "artifacts": READS,
         "cases": READS,
         "failed_tests": READS,
         "history": READS,
         "flaky": READS,
+    },
+    AuditLog: {
+        "record": Off("told when what it tells of is on disk; without accounts of no job"),
+        "entries": READS,
     },
     SizedTar: {
         "size": READS,
@@ -298,6 +305,7 @@ NOT_STEPS: Mapping[type, str] = {
     ProjectFiles: "reads a file",
     LogReader: "reads a file",
     ArtifactReader: "reads a file",
+    QuotaStore: "counts what there is",
 }
 """Protocols of ``ci_common`` that leave nothing behind."""
 

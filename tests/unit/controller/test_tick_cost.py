@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ci_common.accounts import Organisation
 from ci_common.jobs import GroupPolicy
 from ci_common.recipe import Recipe
 from ci_controller.observe import Work, observe
@@ -32,11 +33,11 @@ async def repository(tmp_path: Path) -> AsyncIterator[SQLiteJobRepository]:
     await made.close()
 
 
-def lengthen_the_queue(repository: SQLiteJobRepository, factor: int) -> None:
-    """Copy the queued rows ``factor`` times, which is quicker than submitting as many."""
+def lengthen_the_queue(repository: SQLiteJobRepository, factor: int, which: str = "1") -> None:
+    """Copy queued rows ``factor`` times, which is quicker than submitting as many."""
     with closing(sqlite3.connect(repository.data_dir / "jobs.db")) as connection, connection:
         connection.row_factory = sqlite3.Row
-        rows = [dict(row) for row in connection.execute("SELECT * FROM jobs")]
+        rows = [dict(row) for row in connection.execute(f"SELECT * FROM jobs WHERE {which}")]
         columns = [name for name in rows[0] if name != "seq"]
         statement = (
             f"INSERT INTO jobs ({', '.join(columns)})"
@@ -73,6 +74,29 @@ async def test_a_long_queue_costs_a_tick_nothing(repository):
     assert calls == calls_with_many == ["observe"]
     assert with_many == with_few
     assert steps_with_many == steps_with_few
+
+
+async def test_what_waits_for_its_organisation_costs_a_tick_nothing(repository):
+    """Nor does it stand in the way of others, though it came first."""
+    busy = Organisation(id="o1", name="busy", created_at=FakeClock().now().wall, max_running=1)
+    await repository.accounts.add_organisation(busy)
+    first, _ = await repository.add(new_job(organisation="o1"))
+    assert await repository.claim(first.id, attempt=0, now=FakeClock().now())
+    for _ in range(10):
+        await repository.add(new_job(organisation="o1"))
+    for _ in range(PLACES):
+        await repository.add(new_job(organisation="o2"))
+
+    async def cost() -> tuple[list[str], int]:
+        async with watched(repository) as watch:
+            found = await repository.startable(limit=PLACES, now=FakeClock().now().wall)
+        assert [job.organisation for job in found] == ["o2"] * PLACES
+        return watch.statements, watch.steps
+
+    with_few = await cost()
+    lengthen_the_queue(repository, 600, "organisation = 'o1' AND status = 'queued'")
+    assert (await repository.quotas.usage("o1")).queued == 6_010
+    assert await cost() == with_few
 
 
 async def test_a_tick_with_nothing_to_do_asks_once(repository):
