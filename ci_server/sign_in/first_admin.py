@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 from ci_common.clock import format_utc
 from ci_common.errors import CIError
-from ci_server.listening import listening_at
-from ci_server.settings import Settings, is_loopback
-from ci_server.sign_in.links import PasswordLinks
+from ci_server.settings import Settings
+from ci_server.sign_in.links import PasswordLinks, base_url
 
 _POLL = 0.5
 """Seconds between two looks at whether this process leads."""
@@ -40,16 +39,7 @@ async def invite_first_admin(
         else:
             # Whatever the level is: without this line nobody gets in.
             level = max(logging.WARNING, _logger.getEffectiveLevel())
-            where, until = _base_url(settings) + path, format_utc(link.expires_at)
+            where, until = base_url(settings) + path, format_utc(link.expires_at)
             _logger.log(level, "nobody can sign in yet; make the first admin at %s (good until %s)",
                         where, until)  # fmt: skip
             return
-
-
-def _base_url(settings: Settings) -> str:
-    if settings.public_url:
-        return settings.public_url.rstrip("/")
-    host, port = listening_at(settings)
-    # Without TLS, people can sign in on this machine only.
-    reachable = host if is_loopback(host) else "localhost"
-    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"

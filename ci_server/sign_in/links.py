@@ -8,6 +8,8 @@ from ci_common.accounts import AccountStore, User, new_user_id, require_name
 from ci_common.clock import Clock
 from ci_common.errors import LinkNotGood
 from ci_common.sign_in import PasswordLink, SignInStore, digest_of, new_secret
+from ci_server.listening import listening_at
+from ci_server.settings import Settings, is_loopback
 from ci_server.sign_in.passwords import Passwords, check_password
 
 PATH = "/set-password"
@@ -84,3 +86,13 @@ async def new_password_link(
     link = PasswordLink(user_id=user_id, created_at=now, expires_at=now + LIFETIME)
     await store.add_link(link, digest_of(secret))
     return f"{PATH}?link={quote(secret)}", link
+
+
+def base_url(settings: Settings) -> str:
+    """Return the address that a link begins with: the public one, else that on this machine."""
+    if settings.public_url:
+        return settings.public_url.rstrip("/")
+    host, port = listening_at(settings)
+    # Without TLS, people can sign in on this machine only.
+    reachable = host if is_loopback(host) else "localhost"
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
