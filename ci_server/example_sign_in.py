@@ -2,7 +2,6 @@
 
 from ci_common.access import Scope
 from ci_common.api.sign_in import (
-    KeySet,
     LinkRequest,
     PasswordChange,
     PasswordLinkView,
@@ -48,17 +47,5 @@ SIGN_IN = (
         expires_at="2026-11-21T09:35:00.125Z",
         scopes=["submit"],
         organisation="acme",
-    ),
-    KeySet(
-        keys=[
-            {
-                "kty": "OKP",
-                "crv": "Ed25519",
-                "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
-                "kid": "20261121T080000Z-3f2a9c1e",
-                "use": "sig",
-                "alg": "EdDSA",
-            }
-        ]
     ),
 )

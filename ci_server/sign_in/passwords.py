@@ -12,13 +12,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
-
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from typing import TYPE_CHECKING, TypeVar
 
 from ci_common.errors import InvalidRequest, RateLimited
 from ci_server.sign_in.common_passwords import is_common
+
+if TYPE_CHECKING:
+    # Loaded with the first password: a server without accounts does without it.
+    from argon2 import PasswordHasher
 
 T = TypeVar("T")
 
@@ -32,8 +33,12 @@ AT_ONCE = 2
 MOST_WAITING = 32
 """Hashes that wait for their turn; about a second's worth. More are refused."""
 
-OWASP = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-"""From the Password Storage Cheat Sheet; ``memory_cost`` in KiB."""
+
+def owasp_hasher() -> "PasswordHasher":
+    """Return what hashes as the Password Storage Cheat Sheet recommends; memory in KiB."""
+    from argon2 import PasswordHasher
+
+    return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +52,15 @@ class Verdict:
 class Passwords:
     """Computes and compares hashes for one server process; any number of tasks may ask."""
 
-    def __init__(self, hasher: PasswordHasher = OWASP, *, at_once: int = AT_ONCE) -> None:
-        self._hasher = hasher
+    def __init__(
+        self, hasher: "Callable[[], PasswordHasher]" = owasp_hasher, *, at_once: int = AT_ONCE
+    ) -> None:
+        self._hasher = cache(hasher)
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="passwords")
         self._most = at_once + MOST_WAITING
         self._asked = 0
         # By the same parameters as what is kept of others, so that it takes the same time.
-        self._nobodys = cache(lambda: hasher.hash(secrets.token_hex()))
+        self._nobodys = cache(lambda: self._hasher().hash(secrets.token_hex()))
 
     async def hash(self, password: str) -> str:
         """Return what is kept of a password, with a salt and the parameters in it.
@@ -62,7 +69,7 @@ class Passwords:
             RateLimited: too many wait already.
 
         """
-        return await self._run(lambda: self._hasher.hash(normalized(password)))
+        return await self._run(lambda: self._hasher().hash(normalized(password)))
 
     async def verify(self, kept: str | None, password: str) -> Verdict:
         """Compare a password with what is kept of one, in the same time for any.
@@ -77,15 +84,17 @@ class Passwords:
         right = await self._run(lambda: self._matches(kept, normalized(password)))
         if kept is None or not right:
             return Verdict(right=False)
-        return Verdict(right=True, rehash=self._hasher.check_needs_rehash(kept))
+        return Verdict(right=True, rehash=self._hasher().check_needs_rehash(kept))
 
     def close(self) -> None:
         """End the threads. Idempotent."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _matches(self, kept: str | None, password: str) -> bool:
+        from argon2.exceptions import InvalidHashError, VerificationError
+
         try:
-            return self._hasher.verify(kept or self._nobodys(), password)
+            return self._hasher().verify(kept or self._nobodys(), password)
         except (VerificationError, InvalidHashError):
             return False
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from ci_common.access import Action, Actor, OfOrganisation, Role, can, scope_for
+from ci_common.access import Action, Actor, OfOrganisation, OfUser, Role, can, scope_for
 from ci_server.guard import action_of
 from ci_server.routes import API_PREFIX
 from tests.contract.routes import SOCKET, all_routes
@@ -32,6 +32,8 @@ def takes(action: Action) -> str:
     for role in Role:
         if can(Actor(user_id="usr_me", roles={here.organisation: role}), action, here):
             return f"{role} · `{scope}`"
+    if can(Actor(user_id="usr_me"), action, OfUser("usr_me")):
+        return "oneself" if scope is None else f"oneself · `{scope}`"
     return f"server admin · `{scope}`"
 
 

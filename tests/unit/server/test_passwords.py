@@ -8,9 +8,9 @@ from ci_common.errors import InvalidRequest, RateLimited
 from ci_server.sign_in.passwords import (
     LONGEST,
     MOST_WAITING,
-    OWASP,
     Passwords,
     check_password,
+    owasp_hasher,
 )
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -19,13 +19,13 @@ GOOD = "velvet otter umbrella"
 
 @pytest.fixture
 def passwords():
-    made = Passwords(CHEAP)
+    made = Passwords(lambda: CHEAP)
     yield made
     made.close()
 
 
 def test_what_is_kept_is_as_owasp_recommends() -> None:
-    kept = OWASP.hash(GOOD)
+    kept = owasp_hasher().hash(GOOD)
     assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
@@ -55,7 +55,7 @@ async def test_nobodys_password_is_compared_as_anybodys() -> None:
             compared.append(kept)
             return super().verify(kept, password)
 
-    passwords = Passwords(Counting(time_cost=1, memory_cost=8, parallelism=1))
+    passwords = Passwords(lambda: Counting(time_cost=1, memory_cost=8, parallelism=1))
     await passwords.verify(None, GOOD)
     await passwords.verify(await passwords.hash(GOOD), GOOD)
     passwords.close()
@@ -63,7 +63,7 @@ async def test_nobodys_password_is_compared_as_anybodys() -> None:
 
 
 async def test_a_password_kept_by_old_parameters_is_to_be_hashed_anew(passwords) -> None:
-    newer = Passwords(PasswordHasher(time_cost=2, memory_cost=8, parallelism=1))
+    newer = Passwords(lambda: PasswordHasher(time_cost=2, memory_cost=8, parallelism=1))
     kept = await passwords.hash(GOOD)
     assert not (await passwords.verify(kept, GOOD)).rehash
     assert (await newer.verify(kept, GOOD)).rehash
@@ -91,7 +91,7 @@ async def test_only_so_many_are_computed_at_once_and_not_many_wait() -> None:
                 running -= 1
             return True
 
-    passwords = Passwords(Slow(time_cost=1, memory_cost=8, parallelism=1), at_once=2)
+    passwords = Passwords(lambda: Slow(time_cost=1, memory_cost=8, parallelism=1), at_once=2)
     kept = CHEAP.hash(GOOD)
     waiting = [asyncio.create_task(passwords.verify(kept, GOOD)) for _ in range(2 + MOST_WAITING)]
     await asyncio.sleep(0)
