@@ -1,6 +1,5 @@
 """The data directory that commands of `ci admin` work on, and what they ask before they do."""
 
-import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-import msgspec
 
 from ci_client.invocation import Invocation
 from ci_client.options import data_dir_overrides
 from ci_client.server_parts import needing_server_parts
 
 if TYPE_CHECKING:
+    import msgspec
+
     from ci_server.accounts import Accounts
     from ci_server.settings import Settings
 
@@ -44,6 +44,8 @@ def with_accounts(
         async with open_accounts(settings, create=create) as accounts:
             return await work(accounts)
 
+    import asyncio
+
     return asyncio.run(run())
 
 
@@ -62,8 +64,10 @@ def require_yes(question: str, *, yes: bool) -> None:
     click.confirm(question, abort=True, err=True)
 
 
-def built(view: msgspec.Struct) -> Mapping[str, Any]:
+def built(view: "msgspec.Struct") -> Mapping[str, Any]:
     """Return a view as JSON has it."""
+    import msgspec
+
     facts: Mapping[str, Any] = msgspec.to_builtins(view)
     return facts
 

@@ -65,7 +65,7 @@ async def get_job(request: AnyRequest, state: State, reference: JobReference) ->
         "filtered": Provide(asked_filter, sync_to_thread=False),
         "asked": Provide(asked_list, sync_to_thread=False),
     },
-    responses=problems(400, 503),
+    responses=problems(400, 404, 503),
 )
 async def list_jobs(
     request: AnyRequest,

@@ -3,7 +3,7 @@
 A new route needs a row here, or the matrix fails. What each of the callers gets:
 
 ``viewer``, ``member``, ``admin``: of the organisation ``acme``, whose things are asked for
-``other``: an admin of another organisation
+``other``: an admin of another organisation; ``both``: that, and a viewer of ``acme``
 ``root``: a server admin, who is in neither
 ``anonymous``: shows no key; ``expired``: one that was good
 ``scoped``: one of whoever may most, for everything but what the route takes
@@ -17,7 +17,8 @@ from typing import Any
 from ci_common.access import Role
 from tests.contract.http_harness import PROJECT
 
-CALLERS = ("viewer", "member", "admin", "other", "root", "anonymous", "expired", "scoped")
+USERS = ("viewer", "member", "admin", "other", "both", "root")
+CALLERS = (*USERS, "anonymous", "expired", "scoped")
 
 
 class Outcome(Enum):
@@ -35,7 +36,8 @@ HIDDEN, SERVED = Outcome.HIDDEN, Outcome.SERVED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """``least``: the least role that is served, None for server admins only.
+    """``least``: the least role that is served, None for server admins only; ``seen_by``: the
+    least that sees what it is about.
 
     ``other``: what is in it for the admin of another organisation. ``fill`` makes what
     stands in the path, anew for each request, by its name. ``served``: how it looks when a
@@ -44,6 +46,7 @@ class Row:
 
     least: Role | None = Role.VIEWER
     other: Outcome = HIDDEN
+    seen_by: Role = Role.VIEWER
     public: bool = False
     fill: Mapping[str, str] = field(default_factory=dict)
     body: Callable[[Any], Any] | None = None
@@ -61,6 +64,11 @@ class Row:
             return Outcome.UNKNOWN
         if caller == "other" and self.least is not None:
             return self.other
+        if caller == "both" and self.other is SERVED:
+            return SERVED  # of what is its own
+        if caller == "both" and not Role.VIEWER.includes(self.seen_by):
+            return HIDDEN
+        caller = "viewer" if caller == "both" else caller
         served = caller == "root" or (
             caller in set(Role) and self.least is not None and Role(caller).includes(self.least)
         )
@@ -73,7 +81,7 @@ OF_JOB = Row()
 SUBMIT = Row(least=Role.MEMBER, upload=True)
 SERVER = Row(least=None)
 MEMBERS = Row(least=Role.ADMIN, fill={"user_name": "new_member"})
-WEBHOOK = Row(least=Role.ADMIN)
+WEBHOOK = Row(least=Role.ADMIN, seen_by=Role.ADMIN)
 NOTHING_LEFT = Row(served=(404,), code="result_not_found")
 
 ROWS: Mapping[str, Row] = {
@@ -111,7 +119,9 @@ ROWS: Mapping[str, Row] = {
     "GET /webhooks/dead": Row(least=Role.ADMIN, other=SERVED),
     "POST /webhooks": Row(least=Role.ADMIN, body=lambda _: {"url": "https://hooks.example/ci"}),
     "GET /webhooks/{webhook_id:str}": WEBHOOK,
-    "PATCH /webhooks/{webhook_id:str}": Row(least=Role.ADMIN, body=lambda _: {"enabled": False}),
+    "PATCH /webhooks/{webhook_id:str}": Row(
+        least=Role.ADMIN, seen_by=Role.ADMIN, body=lambda _: {"enabled": False}
+    ),
     "DELETE /webhooks/{webhook_id:str}": WEBHOOK,
     "POST /webhooks/{webhook_id:str}/test": WEBHOOK,
     "POST /webhooks/{webhook_id:str}/rotate": WEBHOOK,

@@ -14,7 +14,7 @@ from ci_common.access import ALL_SCOPES, Role, scope_for
 from ci_server.guard import action_of
 from tests.contract.http_harness import RunningServer, running_server
 from tests.contract.people import People, now
-from tests.contract.permissions import CALLERS, ROWS, SERVED, UPLOAD, Outcome, Row
+from tests.contract.permissions import CALLERS, ROWS, SERVED, UPLOAD, USERS, Outcome, Row
 from tests.contract.routes import SOCKET, Route, all_routes
 
 ROUTES = all_routes()
@@ -43,8 +43,9 @@ class World:
         people.user("member", {"acme": Role.MEMBER})
         people.user("admin", {"acme": Role.ADMIN})
         people.user("other", {"other": Role.ADMIN})
+        people.user("both", {"acme": Role.VIEWER, "other": Role.ADMIN})
         people.user("root", server_admin=True)
-        self._keys = {name: people.key(name) for name in CALLERS[:5]}
+        self._keys = {name: people.key(name) for name in USERS}
         self._keys["anonymous"] = {}
         self._keys["expired"] = people.key("admin", expires_at=now() - timedelta(seconds=1))
         self.client = httpx2.Client(base_url=running.url, timeout=30)

@@ -1,15 +1,23 @@
 """The description of the API, held against a live server by requests that are made from it."""
 
+import asyncio
+import hashlib
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from ci_common.access import Role
+from ci_common.accounts import KEY_PREFIX, ApiKey, Organisation, User
+from ci_common.clock import SystemClock
+from ci_persistence.jobs import SQLiteJobRepository
 from tests.e2e.harness import Server
 
 _ROOT = Path(__file__).parents[3]
+_OWN = "own"
 _HOOKS = "tests.e2e.schema.hooks"
 
 
@@ -18,15 +26,42 @@ def server(servers, namespace) -> Server:
     return servers(namespace, executor="local", standby_size="0", keep_projects_for="1h").start()
 
 
-def test_the_server_does_what_its_description_says(server, tmp_path):
-    """Every status, header, media type and body is described; nothing makes it fail."""
+@pytest.fixture
+def key(server) -> str:
+    """A key of a server admin, who is an admin of the one organisation that there is, too."""
+    shown = KEY_PREFIX + secrets.token_urlsafe(32)
+    asyncio.run(_open_for(server.folder / "ci_jobs.db", shown))
+    return shown
+
+
+async def _open_for(database: Path, shown: str) -> None:
+    repository, now = SQLiteJobRepository(database), SystemClock().now().wall
+    await repository.initialize()
+    try:
+        accounts = repository.accounts
+        await accounts.add_organisation(Organisation(id="org_1", name=_OWN, created_at=now))
+        roles = {"org_1": Role.ADMIN}
+        root = User(id="usr_1", name="root", created_at=now, server_admin=True, roles=roles)
+        await accounts.add_user(root)
+        key = ApiKey(id="key_1", user_id=root.id, name="it", hint="sci_", created_at=now)
+        await accounts.add_key(key, hashlib.sha256(shown.encode()).digest())
+    finally:
+        await repository.close()
+
+
+def test_the_server_does_what_its_description_says(server, key, tmp_path):
+    """Every status, header, media type and body is described; nothing makes it fail.
+
+    With accounts, by a key that may do everything: so every route does what it is for.
+    """
     command = [
         str(Path(sys.executable).with_name("schemathesis")),
         "--config-file", str(_ROOT / "tests/e2e/schema/schemathesis.toml"), "run",
         f"{server.url}/schema/openapi.json",
         "--max-examples", "8", "--seed", "5", "--generation-deterministic",
         "--continue-on-failure", "--request-timeout", "30",
-        "--no-color",
+        "--no-color", "--header", f"Authorization: Bearer {key}",
+        "--header", f"CI-Organisation: {_OWN}",
     ]  # fmt: skip
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": _HOOKS, "PYTHONPATH": str(_ROOT)}
     run = subprocess.run(
