@@ -205,9 +205,9 @@ def test_the_queue_is_counted_once_for_all(server, monkeypatch):
     counted = []
     count = server.parts.repository.count
 
-    async def counting():
+    async def counting(within):
         counted.append(1)
-        return await count()
+        return await count(within)
 
     monkeypatch.setattr(server.parts.repository, "count", counting)
     with (
@@ -305,7 +305,7 @@ def test_nobody_looks_when_nobody_listens(server):
         eventually(lambda: server.listeners() > resting, what="somebody looks")
     eventually(lambda: server.listeners() == resting, what="nobody looks any more")
     assert server.parts.live.tail._task is None
-    assert server.parts.live.meter._task is None
+    assert server.parts.live.meter(None)._task is None
 
 
 def test_a_server_that_goes_ends_its_streams(server):

@@ -4,12 +4,16 @@ import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from ci_common.job_events import EventFilter
 from ci_common.job_query import JobFilter, JobQuery, JobSort
 from ci_common.jobs import JobStatus
+from ci_persistence.job_query import list_jobs
 from ci_persistence.jobs import SQLiteJobRepository
 from tests.fakes.repository import new_job
 from tests.fakes.sqlite_watch import watched
@@ -68,7 +72,8 @@ QUESTIONS: dict[str, Callable[[SQLiteJobRepository], Awaitable[object]]] = {
 
 async def test_others_cost_nothing(path, repository):
     for organisation in ("ours", "also ours") * 3:
-        await repository.add(new_job(organisation=organisation, project="demo"))
+        job = new_job(organisation=organisation, project="demo", submitter="ann")
+        await repository.add(job)
 
     async def steps() -> dict[str, int]:
         found = {}
@@ -82,3 +87,41 @@ async def test_others_cost_nothing(path, repository):
     with_few = await steps()
     fill(path, 2000)
     assert await steps() == with_few
+
+
+async def test_a_submission_costs_the_same_however_many_wait(path, repository):
+    async def steps() -> int:
+        async with watched(repository) as watch:
+            await repository.add(new_job(organisation="ours", submitter="ann"))
+        return watch.steps
+
+    await steps()
+    fill(path, 20)
+    with_few = await steps()
+    fill(path, 2000)
+    assert await steps() == with_few
+    for _ in range(50):
+        await steps()
+    assert await steps() == with_few
+
+
+@pytest.mark.parametrize("sort", [JobSort.NEWEST, JobSort.OLDEST])
+async def test_a_page_goes_as_far_as_the_shortest_of_its_walks(repository, sort):
+    """One organisation's window is over long before the other's: nothing is left out for it."""
+    wanted = 0
+    for number in range(24):
+        for organisation, gap, hit in (("ours", 1, 3), ("also ours", 4, 8)):
+            if number % gap == 0:
+                project = "other" if number % hit else "wanted"
+                wanted += project == "wanted"
+                await repository.add(new_job(organisation=organisation, project=project))
+    asked = JobFilter(within=BOTH, texts=frozenset({"wanted"}))
+    query, found = JobQuery(filter=asked, sort=sort, limit=2), []
+    while True:
+        page = await list_jobs(repository._database, query, window=2)
+        found += [job.seq for job in page.jobs]
+        if page.next is None:
+            break
+        query = replace(query, after=page.next)
+    assert found == sorted(found, reverse=sort.descending)
+    assert len(found) == wanted
