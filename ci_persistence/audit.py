@@ -40,14 +40,21 @@ class SQLiteAuditLog:
         self, wanted: AuditFilter, *, limit: int, before: int | None = None
     ) -> Sequence[StoredEntry]:
         """Return at most ``limit`` wanted entries, newest first, below the ``seq`` ``before``."""
-        values = _values_of(wanted)
-        conditions = "".join(_CONDITIONS[name] for name in values)
-        rows = await self._database.fetch_all(
-            f"SELECT {_NAMES} FROM audit WHERE seq < :before{conditions}"  # noqa: S608 -- constants
-            " ORDER BY seq DESC LIMIT :limit",
-            {**values, "before": _LARGEST if before is None else before, "limit": limit},
-        )
-        return [stored_entry(row) for row in rows]
+        query, values = page_query(wanted, limit=limit, before=before)
+        return [stored_entry(row) for row in await self._database.fetch_all(query, values)]
+
+
+def page_query(
+    wanted: AuditFilter, *, limit: int, before: int | None = None
+) -> tuple[str, Mapping[str, Any]]:
+    """Return the query of a page, and what is to be bound for it."""
+    values = _values_of(wanted)
+    conditions = "".join(_CONDITIONS[name] for name in values)
+    query = (
+        f"SELECT {_NAMES} FROM audit WHERE seq < :before{conditions}"  # noqa: S608 -- constants
+        " ORDER BY seq DESC LIMIT :limit"
+    )
+    return query, {**values, "before": _LARGEST if before is None else before, "limit": limit}
 
 
 def stored_entry(row: sqlite3.Row) -> StoredEntry:

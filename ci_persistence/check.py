@@ -16,6 +16,7 @@ from ci_common.clock import Clock
 from ci_common.errors import DatabaseUnusable
 from ci_common.jobs import Job, JobStatus
 from ci_common.project_tree import TREE_SUFFIX, pack_name
+from ci_persistence.audit_chain import ChainBroken, verify
 from ci_persistence.backup_folder import digest
 from ci_persistence.check_accounts import check_accounts
 from ci_persistence.check_files import check_files
@@ -102,6 +103,7 @@ def _check_database(data: DataDirectory, connection: sqlite3.Connection) -> Iter
         elif job.attempt and not data.log_of(job.id).is_file():
             yield Finding(Kind.LOG_MISSING, job.id, "the job has run, and its log is gone")
     yield from _check_webhooks(connection)
+    yield from _check_audit(data, connection)
     yield from check_accounts(str(data.database), connection)
     for job in unfinished:
         yield from _check_stash(data, job)
@@ -121,6 +123,13 @@ def _check_webhooks(connection: sqlite3.Connection) -> Iterator[Finding]:
             except (ValueError, msgspec.MsgspecError) as error:
                 what = f"the row cannot be read: {error}"
                 yield Finding(Kind.ROW_UNREADABLE, row["id"], what, repairable=False)
+
+
+def _check_audit(data: DataDirectory, connection: sqlite3.Connection) -> Iterator[Finding]:
+    try:
+        verify(connection)
+    except ChainBroken as broken:
+        yield Finding(Kind.AUDIT_CHANGED, str(data.database), f"audit log: {broken.what}")
 
 
 def _check_integrity(data: DataDirectory, connection: sqlite3.Connection) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     LOG_ORPHAN = "log_orphan"
     ARTIFACTS_MISSING = "artifacts_missing"
     ARTIFACTS_ORPHAN = "artifacts_orphan"
+    AUDIT_CHANGED = "audit_changed"
     UNKNOWN_FILE = "unknown_file"
     PERMISSIONS = "permissions"
     RESERVE_MISSING = "reserve_missing"
@@ -53,6 +54,7 @@ REPAIRS: Mapping[Kind, str | None] = MappingProxyType(
         Kind.LOG_ORPHAN: "delete the log",
         Kind.ARTIFACTS_MISSING: "forget that the job had artifacts",
         Kind.ARTIFACTS_ORPHAN: "delete the artifacts",
+        Kind.AUDIT_CHANGED: None,
         Kind.UNKNOWN_FILE: None,
         Kind.PERMISSIONS: "take the rights of others away",
         Kind.RESERVE_MISSING: "set the room aside again",

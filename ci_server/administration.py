@@ -23,6 +23,7 @@ from ci_persistence.space import Reserve
 from ci_server import bootstrap
 from ci_server.accounts import Accounts
 from ci_server.audit import by_operator, write_down
+from ci_server.audit_tools import note_here
 from ci_server.settings import Settings
 from ci_server.sign_in.links import base_url, new_password_link
 
@@ -45,7 +46,9 @@ def make_backup(settings: Settings, destination: Path, clock: Clock | None = Non
 
     """
     data = bootstrap.data_directory(settings)
-    return back_up(data, destination.absolute(), clock or SystemClock())
+    manifest = back_up(data, destination.absolute(), clock or SystemClock())
+    note_here(settings, AuditedAction.BACKUP, str(destination.absolute()))
+    return manifest
 
 
 def restore_backup(settings: Settings, source: Path, clock: Clock | None = None) -> Restored:
@@ -60,6 +63,7 @@ def restore_backup(settings: Settings, source: Path, clock: Clock | None = None)
     data = bootstrap.data_directory(settings)
     restored = restore(source.absolute(), data, clock or SystemClock())
     bootstrap.build_space(settings).keep_reserve()
+    note_here(settings, AuditedAction.RESTORE, str(source.absolute()))
     return restored
 
 
@@ -90,7 +94,10 @@ def repair_data(
     alone = lock.try_acquire()
     try:
         for finding in findings:
-            yield Repaired(finding, repair(premises, finding, alone=alone))
+            problem = repair(premises, finding, alone=alone)
+            if problem is None:
+                note_here(settings, AuditedAction.REPAIR, finding.subject, finding.kind.value)
+            yield Repaired(finding, problem)
     finally:
         lock.release()
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "logout": "Forget the API key of a server.",
     "whoami": "Show who you are for the server.",
     "key": "Make, list, replace and end API keys.",
+    "usage": "Show what your organisations use of what they may.",
     "doctor": "Check what is needed, and say how to mend what is not right.",
     "admin": "Look after a server: backups, checks, users and organisations.",
     "config": "Show the settings in force.",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ci_client.admin.audit import audit
 from ci_client.admin.data import server_settings
 from ci_client.admin.keys import key
 from ci_client.admin.organisations import org
@@ -149,3 +150,4 @@ def _as_text(outcome: "Repaired", *, repair: bool) -> str:
 command.add_command(user)
 command.add_command(org)
 command.add_command(key)
+command.add_command(audit)

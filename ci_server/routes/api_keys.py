@@ -17,9 +17,11 @@ from ci_common.api.api_keys import (
     key_view,
     key_with_secret,
 )
+from ci_common.audit import AuditedAction
 from ci_common.errors import KeyNotFound
 from ci_server.access import actor_of
 from ci_server.api_keys import ApiKeys
+from ci_server.audit import audit
 from ci_server.job_query import AnyRequest
 from ci_server.organisations import organisation_names
 from ci_server.parts import Parts, parts_of
@@ -76,7 +78,9 @@ async def create_key(
     """Make a key."""
     asked = await strictly(request, data)
     key, secret = await _keys(state).make(actor_of(request), asked)
-    return key_with_secret(await _view(state, key), secret)
+    view = await _view(state, key)
+    await _note(request, AuditedAction.KEY_ADD, key, view)
+    return key_with_secret(view, secret)
 
 
 @get(
@@ -105,7 +109,7 @@ async def get_key(request: AnyRequest, state: State, key_id: KeyId) -> KeyView:
 async def revoke_key(request: AnyRequest, state: State, key_id: KeyId) -> KeyView:
     """Revoke a key."""
     found = await _keys(state).get(actor_of(request), key_id)
-    return await _view(state, await _keys(state).revoke(found.id))
+    return await _revoked(request, state, found.id)
 
 
 @delete(
@@ -124,7 +128,7 @@ async def revoke_current_key(request: AnyRequest, state: State) -> KeyView:
     actor = actor_of(request)
     if actor.credential is not Credential.KEY:
         raise KeyNotFound("this request shows no API key")
-    return await _view(state, await _keys(state).revoke(actor.credential_id))
+    return await _revoked(request, state, actor.credential_id)
 
 
 @post(
@@ -148,7 +152,9 @@ async def rotate_key(
     """Replace a key."""
     asked = KeyRotation() if data is None else await strictly(request, data)
     key, secret = await _keys(state).rotate(actor_of(request), key_id, asked)
-    return key_with_secret(await _view(state, key), secret)
+    view = await _view(state, key)
+    await _note(request, AuditedAction.KEY_ROTATE, key, view, f"in place of {key_id}")
+    return key_with_secret(view, secret)
 
 
 KEY_HANDLERS = (list_keys, create_key, get_key, revoke_key, revoke_current_key, rotate_key)
@@ -156,6 +162,23 @@ KEY_HANDLERS = (list_keys, create_key, get_key, revoke_key, revoke_current_key, 
 
 def _keys(state: State) -> ApiKeys:
     return parts_of(state).api_keys
+
+
+async def _revoked(request: AnyRequest, state: State, key_id: str) -> KeyView:
+    key = await _keys(state).revoke(key_id)
+    view = await _view(state, key)
+    await _note(request, AuditedAction.KEY_REVOKE, key, view)
+    return view
+
+
+async def _note(
+    request: AnyRequest, action: AuditedAction, key: ApiKey, view: KeyView, more: str = ""
+) -> None:
+    """Write down what was done to a key; the name is its user's text, the id is not."""
+    about = f"{view.name!r}: {', '.join(view.scopes)}; {more}".rstrip("; ")
+    await audit(
+        request, action, f"key {key.id} of {view.user}", organisation=key.organisation, detail=about
+    )
 
 
 async def _view(state: State, key: ApiKey) -> KeyView:

@@ -48,6 +48,10 @@ class Row:
     other: Outcome = HIDDEN
     seen_by: Role = Role.VIEWER
     public: bool = False
+    known: bool = False
+    """Served to whoever is known, whatever the key's scopes."""
+    of_user: bool = False
+    """Another user's own: not there for anybody but server admins."""
     fill: Mapping[str, str] = field(default_factory=dict)
     body: Callable[[Any], Any] | None = None
     upload: bool = False
@@ -56,12 +60,16 @@ class Row:
     code: str | None = None
     """The code of the problem that stands for being served, where there is nothing to serve."""
 
-    def outcome(self, caller: str) -> Outcome:
+    def outcome(self, caller: str) -> Outcome:  # noqa: PLR0911 -- a table in words
         """Return what this caller gets."""
         if self.public:
             return SERVED
         if caller in {"anonymous", "expired"}:
             return Outcome.UNKNOWN
+        if self.known:
+            return SERVED
+        if self.of_user and caller not in {"root", "scoped"}:
+            return HIDDEN
         if caller == "other" and self.least is not None:
             return self.other
         if caller == "both" and self.other is SERVED:
@@ -83,6 +91,9 @@ SERVER = Row(least=None)
 MEMBERS = Row(least=Role.ADMIN, fill={"user_name": "new_member"})
 WEBHOOK = Row(least=Role.ADMIN, seen_by=Role.ADMIN)
 NOTHING_LEFT = Row(served=(404,), code="result_not_found")
+
+OWN_KEY = "DELETE /keys/current"
+"""Ends the key that it is asked with."""
 
 ROWS: Mapping[str, Row] = {
     "GET /health": PUBLIC,
@@ -128,6 +139,13 @@ ROWS: Mapping[str, Row] = {
     "GET /webhooks/{webhook_id:str}/deliveries": WEBHOOK,
     "GET /webhooks/deliveries/{delivery_id:str}": WEBHOOK,
     "POST /webhooks/deliveries/{delivery_id:str}/redeliver": WEBHOOK,
+    "GET /whoami": Row(known=True),
+    "GET /keys": Row(other=SERVED),
+    "POST /keys": Row(other=SERVED, body=lambda world: {"name": world.new_name()}),
+    "GET /keys/{key_id:str}": Row(of_user=True),
+    "DELETE /keys/{key_id:str}": Row(of_user=True),
+    "POST /keys/{key_id:str}/rotate": Row(of_user=True),
+    OWN_KEY: Row(known=True),
     "GET /users": SERVER,
     "POST /users": Row(least=None, body=lambda world: {"name": world.new_name()}),
     "GET /users/{user_name:str}": SERVER,

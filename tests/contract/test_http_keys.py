@@ -376,3 +376,20 @@ def test_a_server_without_accounts_has_no_keys(tmp_path):
         problem(server.get(f"{API}?user=ada"), 403, "permission_denied")
         problem(server.get(f"{API}/key_none"), 404, "key_not_found")
         problem(server.delete(f"{API}/current"), 404, "key_not_found")
+
+
+def test_what_is_done_to_keys_is_written_down_without_them(server, people):
+    root = people.key("root")
+    made = make(server, root, user="bob", organisation="acme", name="audited")
+    new = post(server, f"{API}/{made['id']}/rotate", root).json()
+    server.delete(f"{API}/{new['id']}", headers=root)
+    written = server.get("/api/v1/audit?action=key&limit=3", headers=root)
+    entries = written.json()
+    assert [(each["action"], each["subject"]) for each in reversed(entries)] == [
+        ("key.add", f"key {made['id']} of bob"),
+        ("key.rotate", f"key {new['id']} of bob"),
+        ("key.revoke", f"key {new['id']} of bob"),
+    ]
+    assert {(each["actor"], each["organisation"]) for each in entries} == {("root", "acme")}
+    assert f"in place of {made['id']}" in entries[1]["detail"]
+    assert not [each for each in (made, new) if each["key"][8:] in written.text]

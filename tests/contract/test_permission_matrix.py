@@ -13,8 +13,8 @@ import pytest
 from ci_common.access import ALL_SCOPES, Role, scope_for
 from ci_server.guard import action_of
 from tests.contract.http_harness import RunningServer, running_server
-from tests.contract.people import People, now
-from tests.contract.permissions import CALLERS, ROWS, SERVED, UPLOAD, USERS, Outcome, Row
+from tests.contract.people import People, key_id, now
+from tests.contract.permissions import CALLERS, OWN_KEY, ROWS, SERVED, UPLOAD, USERS, Outcome, Row
 from tests.contract.routes import SOCKET, Route, all_routes
 
 ROUTES = all_routes()
@@ -24,7 +24,8 @@ UPGRADE = {
 }  # fmt: skip
 CODES = {Outcome.REFUSED: {"permission_denied"}, Outcome.UNKNOWN: {"not_signed_in"}}
 HIDDEN_AS = {
-    "job_not_found", "organisation_not_found", "webhook_not_found", "delivery_not_found",
+    "job_not_found", "key_not_found", "organisation_not_found", "webhook_not_found",
+    "delivery_not_found",
 }  # fmt: skip
 NOTED = {("api_keys", "last_used")}
 """Columns that say who asked, and change with whatever is asked."""
@@ -53,6 +54,8 @@ class World:
 
     def headers(self, caller: str, route: Route) -> dict[str, str]:
         """Return what a caller sends to a route."""
+        if route.operation == OWN_KEY and caller not in {"anonymous", "expired"}:
+            return self.people.key("root" if caller == "scoped" else caller)
         if caller != "scoped":
             return self._keys[caller]
         scopes = ALL_SCOPES - {scope_for(action_of(route.handler))}
@@ -138,6 +141,9 @@ class World:
         )
         assert made.status_code == 201, made.text
         return made.json()["id"]
+
+    def make_key_id(self) -> str:
+        return key_id(self.people.key(self.make_new_user())["Authorization"])
 
     def make_delivery_id(self) -> str:
         path = f"/api/v1/webhooks/{self.make_webhook_id()}/test"

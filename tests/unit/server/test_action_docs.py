@@ -29,11 +29,12 @@ def takes(action: Action) -> str:
     scope, here = scope_for(action), OfOrganisation("org_here")
     if action is Action.BE_THERE:
         return "anybody"
+    me = OfUser("usr_me")
+    if can(Actor(user_id=me.user_id), action, me):
+        return "any user" + (f" · `{scope}`" if scope else "")
     for role in Role:
         if can(Actor(user_id="usr_me", roles={here.organisation: role}), action, here):
             return f"{role} · `{scope}`"
-    if can(Actor(user_id="usr_me"), action, OfUser("usr_me")):
-        return "oneself" if scope is None else f"oneself · `{scope}`"
     return f"server admin · `{scope}`"
 
 
