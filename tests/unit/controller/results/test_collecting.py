@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ci_common.jobs import EndReason
+from ci_common.quotas import Quotas
 from ci_common.recipe import Recipe
 from ci_common.results import CaseQuery, ResultsState
 from ci_controller.settings import ResultLimits
@@ -25,9 +26,9 @@ def producing(**files: bytes):
     return run
 
 
-async def ran(world, recipe=RECIPE, **files: bytes):
+async def ran(world, recipe=RECIPE, organisation: str = "", **files: bytes):
     world.engine.on_fed = producing(**files)
-    job = await world.submit(recipe=recipe)
+    job = await world.submit(recipe=recipe, organisation=organisation)
     await world.settle(world.controller())
     return await world.job(job)
 
@@ -63,6 +64,21 @@ async def test_what_is_over_the_limits_is_left_out_and_said(world):
         ("2.txt", "a job's artifacts may have 10 bytes together"),
         ("4.txt", "a job may leave 2 files"),
     ]
+
+
+async def test_what_is_over_the_organisations_quota_is_left_out_and_said(world):
+    world.repository.quotas.most["o1"] = Quotas(artifact_bytes=10)
+    first = await ran(world, organisation="o1", **{"1.txt": b"x" * 6})
+    second = await ran(world, organisation="o1", **{"1.txt": b"x" * 5, "2.txt": b"x" * 4})
+    assert await left_out(world, first) == []
+    assert await kept(world, second) == {"2.txt": b"x" * 4}
+    ((path, why),) = await left_out(world, second)
+    assert path == "1.txt"
+    assert why == (
+        "the organisation's artifacts have as many bytes as they may have: there was room"
+        " for 4 more"
+    )
+    assert await left_out(world, await ran(world, **{"1.txt": b"x" * 11})) == []
 
 
 async def test_a_server_that_keeps_none_keeps_none(world):
