@@ -204,6 +204,8 @@ ROWS: Mapping[str, Row] = {
     ),
     "POST /organisations/{organisation:str}/adopt": SERVER,
     "GET /organisations/{organisation:str}/members": Row(),
+    "GET /organisations/{organisation:str}/usage": Row(),
+    "GET /audit": Row(least=Role.ADMIN, other=SERVED),
     "PUT /organisations/{organisation:str}/members/{user_name:str}": Row(
         least=Role.ADMIN, fill={"user_name": "new_user"}, body=lambda _: {"role": "viewer"}
     ),

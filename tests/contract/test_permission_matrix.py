@@ -90,6 +90,7 @@ class World:
             tables = [
                 name
                 for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type='table'")
+                if name != "audit"  # that it was refused is written down
             ]
             return [*map(tuple, (self._rows(database, table) for table in tables)), self._files()]
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from ci_common.accounts import AccountStore
 from ci_common.artifacts import ArtifactReader, ArtifactStore, ArtifactWriter
 from ci_common.audit import AuditLog
 from ci_common.blobs import BlobStore
@@ -306,6 +307,7 @@ NOT_STEPS: Mapping[type, str] = {
     LogReader: "reads a file",
     ArtifactReader: "reads a file",
     QuotaStore: "counts what there is",
+    AccountStore: "says who may, before there is a job",
 }
 """Protocols of ``ci_common`` that leave nothing behind."""
 

@@ -1,9 +1,13 @@
 """Faults that are planted in a data directory, one by one."""
 
 import os
+import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import closing
+from datetime import UTC, datetime
 
+from ci_common.audit import AuditedAction, AuditEntry
 from ci_persistence.findings import Kind
 from tests.unit.persistence.checking import change, placed
 from tests.unit.persistence.data import Data
@@ -132,6 +136,15 @@ async def folder_open_to_others(data):
 async def reserve_gone(data):
     data.paths.reserve.unlink()
     return str(data.paths.reserve)
+
+
+async def audit_entry_changed(data):
+    entry = AuditEntry(at=datetime(2026, 1, 1, tzinfo=UTC), action=AuditedAction.KEY_ADD)
+    await data.repository.audit.record(entry)
+    with closing(sqlite3.connect(data.paths.database)) as connection, connection:
+        connection.execute("DROP TRIGGER audit_is_not_changed")
+        connection.execute("UPDATE audit SET actor = 'eve'")
+    return str(data.paths.database)
 
 
 Plant = Callable[[Data], Awaitable[str]]

@@ -22,7 +22,7 @@ from ci_persistence.space import DiskSpace
 from tests.unit.persistence.checking import GRACE, age, change, looked, placed, premises_of
 from tests.unit.persistence.data import Data
 from tests.unit.persistence.filling import fill_with_ended_jobs
-from tests.unit.persistence.plants import MENDABLE, Plant
+from tests.unit.persistence.plants import MENDABLE, Plant, audit_entry_changed
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -138,6 +138,7 @@ FOR_PEOPLE: list[tuple[Plant, Kind]] = [
     (running_without_its_zip, Kind.STASH_MISSING),
     (running_with_another_zip, Kind.STASH_DAMAGED),
     (zip_only_in_the_former_stash, Kind.STASH_ELSEWHERE),
+    (audit_entry_changed, Kind.AUDIT_CHANGED),
     (no_admin, Kind.ADMIN_MISSING),
     (disabled_admin, Kind.ADMIN_MISSING),
     (key_unreadable, Kind.ROW_UNREADABLE),
