@@ -18,6 +18,7 @@ demo: ## Run a sample project's tests in a container, from nothing
 
 test: ## Run all tests (sets everything up first)
 	@scripts/setup && scripts/ensure-promtool || true
+	@scripts/ensure-oidc-provider || true
 	@$(RUN) python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 soak: ## Run the long tests, which `test` leaves out (minutes; SIMULATION_SEED=n repeats a simulation)

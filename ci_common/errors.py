@@ -19,6 +19,10 @@
     ├── WebhookNotFound           no webhook with that id
     ├── DeliveryNotFound          no delivery with that id, or not any more
     ├── NotSignedIn               no credential, or one that is not good (any more)
+    │   └── SignInRefused         whoever it is may not sign in here
+    ├── ProviderUnavailable       the identity provider does not answer, or not as it should
+    ├── SessionNotFound           no session with that id, or the request is of none
+    ├── LinkNotGood               a one-time link that is unknown, used or over
     ├── PermissionDenied          the actor may see it, but not do this to it
     ├── UserNotFound
     ├── OrganisationNotFound
@@ -175,6 +179,30 @@ class NotSignedIn(CIError):
     """This server wants to know who you are."""
 
     code = "not_signed_in"
+
+
+class SignInRefused(NotSignedIn):
+    """You cannot sign in here."""
+
+    code = "sign_in_refused"
+
+
+class ProviderUnavailable(CIError):
+    """The identity provider does not answer."""
+
+    code = "provider_unavailable"
+
+
+class SessionNotFound(CIError):
+    """There is no such session."""
+
+    code = "session_not_found"
+
+
+class LinkNotGood(CIError):
+    """This link was used already, or is over. Ask an administrator for a new one."""
+
+    code = "link_not_good"
 
 
 class PermissionDenied(CIError):

@@ -57,6 +57,9 @@ _HAS_PACKS = "SELECT 1 FROM sqlite_schema WHERE name = 'job_packs'"
 _FORGET_ARTIFACTS = "DELETE FROM artifacts WHERE job = ?"
 _HAS_ARTIFACTS = "SELECT 1 FROM sqlite_schema WHERE name = 'artifacts'"
 _COUNT_ARTIFACTS = "SELECT count(*) FROM artifacts WHERE job = ?"
+_OPENED = ("sessions", "password_links", "sign_in_failures", "sign_in_places")
+"""Who is signed in is not restored: a copy opens nothing that has been shut since."""
+_HAS_TABLE = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
 _LET_GO = (
     "DELETE FROM packs WHERE id NOT IN (SELECT pack FROM job_packs)",
     "DELETE FROM scopes WHERE id NOT IN (SELECT scope FROM packs)",
@@ -152,6 +155,7 @@ def _copy_files(
             backup = _Backup(data, folder, live, copy, sums)
             backup.copy_jobs()
             backup.let_go_of_projects()
+            backup.shut_sessions()
             copy.execute("COMMIT")
             schema = Header.of(copy).version
             jobs = dict(copy.execute("SELECT status, count(*) FROM jobs GROUP BY status"))
@@ -246,6 +250,12 @@ class _Backup:
         if self.copy.execute(_HAS_PACKS).fetchone():
             for statement in _LET_GO:
                 self.copy.execute(statement)
+
+    def shut_sessions(self) -> None:
+        """Have the copy forget who is signed in, and every one-time link."""
+        for table in _OPENED:
+            if self.copy.execute(_HAS_TABLE, (table,)).fetchone():
+                self.copy.execute(f"DELETE FROM {table}")  # noqa: S608 -- a name of ours
 
     def _copy_log(self, row: sqlite3.Row) -> None:
         job_id = row["id"]

@@ -57,6 +57,11 @@ class DataDirectory:
         return self.folder / KEYS / SECRETS_KEY
 
     @property
+    def signing_keys(self) -> Path:
+        """What tokens are signed with. Not part of a backup: a restored server makes its own."""
+        return self.folder / "signing-keys"
+
+    @property
     def reserve(self) -> Path:
         """The file that is given up when the disk is full. It is the database that needs it."""
         return self.database.with_name(f"{self.database.name}.reserve")

@@ -25,6 +25,7 @@ from ci_common.logs import LogStore
 from ci_common.queue_rules import QueueRules
 from ci_common.quotas import NO_QUOTAS, Quotas
 from ci_common.results import ResultStore
+from ci_common.sign_in import SignInStore
 from ci_common.snapshots import SnapshotStore
 from ci_common.space import Space
 from ci_common.stash import Stash
@@ -52,6 +53,7 @@ from ci_persistence.logs import DEFAULT_MAX_LOG_BYTES, FileLogStore
 from ci_persistence.quotas import SQLiteQuotaStore
 from ci_persistence.results import SQLiteResultStore
 from ci_persistence.secret_keys import SecretKeys
+from ci_persistence.sign_in import SQLiteSignInStore
 from ci_persistence.snapshots import SQLiteSnapshotStore
 from ci_persistence.space import DiskSpace
 from ci_persistence.stash import DEFAULT_MAX_UPLOAD_BYTES, FileStash
@@ -90,6 +92,7 @@ class SQLiteJobRepository:
     artifacts: ArtifactStore
     results: ResultStore
     secrets: SecretStore
+    sign_in: SignInStore
     space: Space
 
     def __init__(  # noqa: PLR0913 -- what is kept where, and how much of it
@@ -123,6 +126,7 @@ class SQLiteJobRepository:
         self.events = SQLiteEventStore(self._database)
         self.webhooks = SQLiteWebhookStore(self._database)
         self.artifacts = FileArtifactStore(data.artifacts, data.uploads)
+        self.sign_in = SQLiteSignInStore(self._database)
         self.results = SQLiteResultStore(self._database, self.quotas)
         keys = SecretKeys(
             Path(secrets_key_file).absolute() if secrets_key_file else data.secrets_key

@@ -9,20 +9,24 @@ from pathlib import Path
 from ci_common.audit import AuditedAction
 from ci_common.clock import Clock, SystemClock
 from ci_common.errors import DatabaseUnusable
+from ci_common.sign_in import PasswordLink
 from ci_controller.lock import ControllerLock
 from ci_persistence.backup import back_up
 from ci_persistence.backup_folder import Manifest
 from ci_persistence.check import Premises, check
 from ci_persistence.connections import is_outdated
 from ci_persistence.findings import Finding
+from ci_persistence.jobs import SQLiteJobRepository
 from ci_persistence.repair import repair
 from ci_persistence.restore import Restored, ended_before, restore
 from ci_persistence.secret_rotation import rotate
 from ci_persistence.space import Reserve
 from ci_server import bootstrap
 from ci_server.accounts import Accounts
+from ci_server.audit import by_operator, write_down
 from ci_server.audit_tools import note_here
 from ci_server.settings import Settings
+from ci_server.sign_in.links import base_url, new_password_link
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,32 @@ async def open_accounts(settings: Settings, *, create: bool = False) -> AsyncIte
             one, and a server runs on it.
 
     """
+    async with _open_repository(settings, create=create) as repository:
+        yield Accounts(repository.accounts, SystemClock())
+
+
+async def make_password_link(settings: Settings, name: str) -> tuple[str, PasswordLink]:
+    """Return a new one-time link by which the user ``name`` chooses a password, and its end.
+
+    The link is a whole address, where the server has a public one or is for its own
+    machine; it is no good any more once there is a newer one.
+
+    Raises:
+        UserNotFound: there is none of that name, or it is disabled.
+        DatabaseUnusable: as ``open_accounts``.
+
+    """
+    async with _open_repository(settings, create=False) as repository:
+        user = await repository.accounts.user_named(name)
+        path, link = await new_password_link(repository.sign_in, SystemClock(), user.id)
+        await write_down(repository.audit, by_operator(AuditedAction.INVITE, f"user {user.name}"))
+        return base_url(settings) + path, link
+
+
+@asynccontextmanager
+async def _open_repository(
+    settings: Settings, *, create: bool
+) -> AsyncIterator[SQLiteJobRepository]:
     data = bootstrap.data_directory(settings)
     exists = data.database.is_file()
     if not exists and not create:
@@ -152,7 +182,7 @@ async def open_accounts(settings: Settings, *, create: bool = False) -> AsyncIte
     try:
         await repository.initialize()
         lock.release()
-        yield Accounts(repository.accounts, SystemClock())
+        yield repository
     finally:
         lock.release()
         await repository.close()

@@ -1,5 +1,6 @@
 """Where a server is put together: the only module that names implementations."""
 
+import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -45,6 +46,7 @@ from ci_persistence.inspection import inspect
 from ci_persistence.jobs import SQLiteJobRepository
 from ci_persistence.schema import load_migrations
 from ci_persistence.secret_keys import SecretKeys
+from ci_persistence.signing_keys import FileSigningKeys
 from ci_persistence.space import DiskSpace, Reserve
 from ci_server.api_keys import ApiKeys
 from ci_server.authentication import Authentication, KeyCredentials
@@ -53,11 +55,15 @@ from ci_server.exposure import refuse_exposed
 from ci_server.listening import listening_host
 from ci_server.live import LiveUpdates
 from ci_server.log_config import configure_logging
-from ci_server.parts import Parts
+from ci_server.parts import ControllerState, Parts
 from ci_server.queue import QueueWatch
 from ci_server.retries import Retries
 from ci_server.settings import Settings, is_loopback
 from ci_server.shutdown import Shutdown
+from ci_server.sign_in.build import build_sign_in as sign_in_by
+from ci_server.sign_in.credentials import SessionCredentials, TokenCredentials
+from ci_server.sign_in.first_admin import invite_first_admin
+from ci_server.sign_in.service import SignIn
 from ci_server.submissions import DiskLimits, Submissions
 from ci_server.telemetry import LONGEST_SOCKET, build_telemetry
 from ci_server.trees import Trees
@@ -87,7 +93,9 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
         repository = build_repository(settings)
         stack.push_async_callback(repository.close)
         await _open(repository)
-        authentication = build_authentication(settings, repository.accounts)
+        sign_in = build_sign_in(settings, repository)
+        stack.callback(sign_in.passwords.close)
+        authentication = build_authentication(settings, sign_in)
         await refuse_exposed(settings, listening_host(settings), authentication)
         settings = await _in_own_namespace(settings, repository)
         signals = DatagramSignals(repository.data_dir)
@@ -109,6 +117,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             telemetry.page(settings, repository, controller, name, folder)
         )
         submissions = build_submissions(settings, repository, signals, executor)
+        await stack.enter_async_context(inviting(settings, sign_in, controller))
         yield Parts(
             settings=settings,
             repository=repository,
@@ -116,6 +125,7 @@ async def running_parts(settings: Settings) -> AsyncIterator[Parts]:
             audit=repository.audit,
             quotas=repository.quotas,
             authentication=authentication,
+            sign_in=sign_in,
             api_keys=build_api_keys(settings, repository.accounts),
             signals=signals,
             shutdown=Shutdown(),
@@ -199,10 +209,38 @@ def build_space(settings: Settings) -> DiskSpace:
     )
 
 
-def build_authentication(settings: Settings, accounts: AccountStore) -> Authentication:
+def build_sign_in(settings: Settings, repository: SQLiteJobRepository) -> SignIn:
+    """Return what signs people in. Raises ``ConfigurationError``."""
+    files = FileSigningKeys(data_directory(settings).signing_keys)
+    return sign_in_by(settings, repository.accounts, repository.sign_in, files, SystemClock())
+
+
+def build_authentication(settings: Settings, sign_in: SignIn) -> Authentication:
     """Return what finds out who asks."""
-    credentials = (KeyCredentials(accounts, SystemClock()),)
+    accounts, sessions, clock = sign_in.accounts, sign_in.sessions, sign_in.clock
+    credentials = (
+        KeyCredentials(accounts, clock),
+        TokenCredentials(accounts, sessions, sign_in.tokens, clock),
+        SessionCredentials(accounts, sessions),
+    )
     return Authentication(accounts, credentials, always=settings.accounts == "on")
+
+
+@asynccontextmanager
+async def inviting(
+    settings: Settings, sign_in: SignIn, controller: ControllerState
+) -> AsyncIterator[None]:
+    """Have somebody become the first admin, where accounts are in force from the beginning."""
+    if settings.accounts != "on":
+        yield
+        return
+    work = invite_first_admin(settings, sign_in.links, lambda: controller.is_leader)
+    task = asyncio.create_task(work, name="first-admin")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def build_api_keys(settings: Settings, accounts: AccountStore) -> ApiKeys:

@@ -19,6 +19,7 @@ from ci_server.example_api_keys import API_KEYS, KEY_ID
 from ci_server.example_queue import QUEUE
 from ci_server.example_results import COUNTS, COVERAGE, RESULTS
 from ci_server.example_secrets import SECRET_NAME, SECRETS
+from ci_server.example_sign_in import SESSION_ID, SIGN_IN
 from ci_server.example_webhooks import DELIVERY_ID, WEBHOOK_ID, WEBHOOKS
 from ci_server.routes.health import Health, Readiness, Version
 
@@ -109,6 +110,7 @@ _EXAMPLES = (
     *QUEUE,
     *RESULTS,
     *SECRETS,
+    *SIGN_IN,
     *WEBHOOKS,
     *API_KEYS,
     *ACCOUNTS,
@@ -128,6 +130,7 @@ PARAMETERS: Mapping[str, Any] = {
     "webhook_id": WEBHOOK_ID,
     "delivery_id": DELIVERY_ID,
     "name": SECRET_NAME,
+    "session_id": SESSION_ID,
     "key_id": KEY_ID,
     "user": "ada",
     "ended": True,

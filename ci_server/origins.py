@@ -28,7 +28,7 @@ async def refuse_foreign_page(request: Request[Any, Any, Any]) -> None:
         PermissionDeniedException: the request is refused.
 
     """
-    if request.method not in _SAFE_METHODS and _is_foreign(request):
+    if request.method not in _SAFE_METHODS and is_foreign(request):
         raise PermissionDeniedException("a page of another site may not change anything here")
     _refuse_other_machines(request)
 
@@ -42,7 +42,7 @@ def refuse_foreign_socket(socket: WebSocket[Any, Any, Any]) -> None:
         PermissionDeniedException: the socket is refused.
 
     """
-    if _is_foreign(socket):
+    if is_foreign(socket):
         raise PermissionDeniedException("a page of another site may not listen here")
     _refuse_other_machines(socket)
 
@@ -74,7 +74,8 @@ def _refuse_other_machines(connection: _Connection) -> None:
         )
 
 
-def _is_foreign(connection: _Connection) -> bool:
+def is_foreign(connection: _Connection) -> bool:
+    """Return whether a request says that it is from a page of another site, and not an allowed."""
     origin = connection.headers.get("origin")
     allowed = parts_of(connection.app.state).settings.cors_origins
     if origin is None or origin in allowed:

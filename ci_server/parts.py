@@ -20,6 +20,7 @@ from ci_server.queue import QueueWatch
 from ci_server.retries import Retries
 from ci_server.settings import Settings
 from ci_server.shutdown import Shutdown
+from ci_server.sign_in.service import SignIn
 from ci_server.submissions import Submissions
 from ci_server.webhooks import Webhooks
 
@@ -61,6 +62,7 @@ class Parts:
     audit: AuditLog
     quotas: QuotaStore
     authentication: Authentication
+    sign_in: SignIn
     api_keys: ApiKeys
     signals: Signals
     shutdown: Shutdown

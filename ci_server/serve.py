@@ -56,6 +56,7 @@ def run_server(
     settings = load_settings({**(overrides or {}), **flags}, file=file)
     configure_logging(settings.log_level, settings.log_format)
     with contextlib.closing(bind(settings)) as bound, _ending_on_sigterm():
+        settings = settings.model_copy(update={"port": bound.getsockname()[1]})
         try:
             if workers == 1:
                 return _run_one(settings, bound)

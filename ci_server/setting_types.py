@@ -10,11 +10,16 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from ci_common.access import Role
 from ci_common.quantities import parse_bytes, parse_seconds
 from ci_common.webhooks.destination import read_allowed
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CAPABILITY = re.compile(r"(CAP_)?[A-Z_]+")
+
+
+SERVER_ADMIN = "server-admin"
+"""What a group is mapped to whose members are admins of the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,16 @@ class Secret:
 
 
 SECRET = Secret()
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether ``host`` can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _from_text(parse: Callable[[str], object]) -> BeforeValidator:
@@ -121,6 +136,27 @@ def _checked_origin(name: str) -> str:
     return origin
 
 
+def _check_issuer(url: str) -> str:
+    parts = urlsplit(url)
+    at_home = parts.scheme == "http" and is_loopback(parts.hostname or "")
+    if url and not (parts.hostname and (parts.scheme == "https" or at_home)):
+        raise ValueError(f"{url!r} is not the https address of a provider")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError(f"{url!r} has more than a host and a path")
+    return url
+
+
+def _check_group_roles(groups: dict[str, str]) -> dict[str, str]:
+    for group, given in groups.items():
+        name, colon, role = given.rpartition(":")
+        if given != SERVER_ADMIN and not (group and colon and name and role in set(Role)):
+            raise ValueError(
+                f"{group}={given} gives no role; write GROUP=ORGANISATION:ROLE with one of "
+                f"{', '.join(Role)}, or GROUP={SERVER_ADMIN}"
+            )
+    return groups
+
+
 Bytes = Annotated[int, SIZE, _from_text(parse_bytes), Field(gt=0)]
 """A size: ``512m``. At least 1."""
 
@@ -155,6 +191,17 @@ Destinations = Annotated[
     tuple[str, ...], _from_text(split_names), AfterValidator(_check_destinations)
 ]
 """Networks and hosts: a list in YAML, else separated by commas."""
+
+Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], _from_text(split_names)]
+"""Names: a list in YAML, else separated by commas."""
+
+Issuer = Annotated[str, AfterValidator(_check_issuer)]
+"""The address by which an OpenID Connect provider is known."""
+
+GroupRoles = Annotated[
+    dict[str, str], _from_text(parse_environment), AfterValidator(_check_group_roles)
+]
+"""Roles by group: a table in YAML, else ``GROUP=ORGANISATION:ROLE`` pairs."""
 
 Ports = Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], _from_text(split_names)]
 """TCP ports: a list in YAML, else separated by commas."""

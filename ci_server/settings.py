@@ -1,6 +1,5 @@
 """Every setting of the server; ``configuration.py`` tells where values come from."""
 
-import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,6 +19,9 @@ from ci_server.setting_types import (
     Bytes,
     Capabilities,
     Destinations,
+    GroupRoles,
+    Issuer,
+    Names,
     Networks,
     Origins,
     PauseSeconds,
@@ -28,6 +30,7 @@ from ci_server.setting_types import (
     Seconds,
     Times,
     Variables,
+    is_loopback,
 )
 
 __all__ = [
@@ -270,6 +273,51 @@ class Settings(BaseModel):
     public_url: str = Field(default="", pattern=r"^(https?://[^\s]+)?$", max_length=500)
     """Where clients reach this server, for links in webhooks; unset: they are paths."""
 
+    session_idle_timeout: Seconds = 12 * 3600.0
+    """Seconds after which a session in a browser is over that is not used."""
+
+    session_lifetime: Seconds = 7 * 86_400.0
+    """Seconds after which a session in a browser is over in any case."""
+
+    token_lifetime: Annotated[Seconds, Field(le=900)] = 600.0
+    """Seconds that a token is good for; 15 minutes at the most."""
+
+    oidc_issuer: Issuer = Field(default="", examples=["https://id.example/realms/main"])
+    """The OpenID Connect provider that people may sign in with; unset: none. Needs
+    ``public_url``."""
+
+    oidc_client_id: str = Field(default="", examples=["standby-ci"])
+    """What this server is called at the provider."""
+
+    oidc_client_secret: Annotated[str, SECRET] = ""
+    """What this server shows to the provider; unset for a public client."""
+
+    oidc_scopes: Names = ("openid", "profile", "email")
+    """What is asked of the provider, separated by commas; ``openid`` among it."""
+
+    oidc_label: str = Field(default="single sign-on", min_length=1, max_length=40)
+    """What people call the provider, for the page where they sign in."""
+
+    oidc_name_claim: str = Field(default="preferred_username", min_length=1)
+    """The claim that new users get their name from, what is behind an ``@`` left out."""
+
+    oidc_create_users: bool = False
+    """Whether whoever can sign in at the provider becomes a user here, at first without a role
+    in any organisation. Else only users who have connected their account there."""
+
+    oidc_domains: Names = Field(default=(), examples=["corp.example"])
+    """Domains, separated by commas: only people with a verified mail address in one of them may
+    sign in with the provider. Unset: all."""
+
+    oidc_groups_claim: str = Field(default="", examples=["groups"])
+    """The claim with the names of the groups that somebody is in; unset: groups do not matter."""
+
+    oidc_groups: GroupRoles = Field(
+        default_factory=dict, examples=["ci-admins=server-admin,devs=acme:member"]
+    )
+    """Which roles groups give: ``GROUP=ORGANISATION:ROLE`` or ``GROUP=server-admin``, separated
+    by commas. For the organisations named here they are set anew at each sign-in."""
+
     engine_timeout: Seconds = 30.0
     """Seconds a call to the container engine may take."""
 
@@ -361,13 +409,3 @@ def configured(
 ) -> Configuration[Settings]:
     """Return the settings in force with their origins; else as ``load_settings``."""
     return read_configuration(Settings, overrides or {}, file=file)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether ``host`` can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -1,5 +1,6 @@
 """`ci admin user`: who may use the server, on its machine."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ import click
 from ci_client.admin.data import (
     built,
     require_yes,
+    server_settings,
     show_rows,
     with_accounts,
     yes_option,
@@ -210,6 +212,29 @@ def remove(invocation: Invocation, *, name: str, yes: bool, data_dir: Path | Non
     require_yes(f"Remove the user {name} for good, with its keys?", yes=yes)
     removed = with_accounts(data_dir, lambda accounts: accounts.remove_user(name))
     invocation.terminal.note(f"{removed.name} is removed")
+    return Exit.PASSED
+
+
+@user.command
+@name_argument
+@json_option
+@data_dir_option
+@pass_invocation
+def link(invocation: Invocation, *, name: str, as_json: bool, data_dir: Path | None) -> int:
+    """Print a link by which the user NAME chooses a password, once.
+
+    It is good for a day. Until it is used, the password stays what it is; then
+    all sessions of the user end.
+    """
+    settings = server_settings(data_dir)
+    from ci_common.clock import format_utc
+    from ci_server.administration import make_password_link
+
+    url, made = asyncio.run(make_password_link(settings, name))
+    until = format_utc(made.expires_at)
+    shown = json.dumps({"url": url, "expires_at": until}) if as_json else url
+    invocation.terminal.data(f"{shown}\n")
+    invocation.terminal.note(f"whoever has this link is {name}; it is good once, until {until}")
     return Exit.PASSED
 
 

@@ -36,7 +36,7 @@ _MEANINGS = {
     404: "There is nothing of that name or id.",
     409: "More than one job id begins like that; the job's state does not allow this;"
     " or, to a manifest: files are missing.",
-    410: "The job's project is not kept any more: submit it again.",
+    410: "The job's project is not kept any more: submit it again; the link was used, or is over.",
     413: "The upload is larger than this server accepts.",
     416: "No byte of the range, or at the offset, exists.",
     422: "The idempotency key was used for a different submission.",

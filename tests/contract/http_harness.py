@@ -134,13 +134,15 @@ class RunningServer:
         page = telemetry.page(settings, repository, self.controller, self.executor_name, folder)
         metrics = await page.__aenter__()
         submissions = bootstrap.build_submissions(settings, repository, signals, self.engine)
+        sign_in = bootstrap.build_sign_in(settings, repository)
         self.parts = Parts(
             settings=settings,
             repository=repository,
             accounts=repository.accounts,
             audit=repository.audit,
+            authentication=bootstrap.build_authentication(settings, sign_in),
+            sign_in=sign_in,
             quotas=repository.quotas,
-            authentication=bootstrap.build_authentication(settings, repository.accounts),
             api_keys=bootstrap.build_api_keys(settings, repository.accounts),
             signals=signals,
             shutdown=Shutdown(),
@@ -159,6 +161,7 @@ class RunningServer:
         try:
             yield self.parts
         finally:
+            sign_in.passwords.close()
             await page.__aexit__(None, None, None)
             if running is not None:
                 running.cancel()

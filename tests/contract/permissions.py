@@ -16,6 +16,7 @@ from typing import Any
 
 from ci_common.access import Role
 from tests.contract.http_harness import PROJECT
+from tests.contract.routes import Route
 
 USERS = ("viewer", "member", "admin", "other", "both", "root")
 CALLERS = (*USERS, "anonymous", "expired", "scoped")
@@ -59,6 +60,10 @@ class Row:
     served: tuple[int, ...] = (200, 201, 202, 204)
     code: str | None = None
     """The code of the problem that stands for being served, where there is nothing to serve."""
+    page: bool = False
+    """What is told is told as a page, without a code."""
+    unknown: int = 401
+    """The status for whoever is not known."""
 
     def outcome(self, caller: str) -> Outcome:
         """Return what this caller gets."""
@@ -155,6 +160,45 @@ ROWS: Mapping[str, Row] = {
     "POST /keys/{key_id:str}/rotate": Row(of_user=True),
     OWN_KEY: Row(known=True),
     "GET /audit": Row(least=Role.ADMIN, other=SERVED),
+    "GET /session": Row(known=True, served=(404,), code="session_not_found"),
+    "GET /sessions": Row(other=SERVED),
+    "DELETE /sessions": Row(other=SERVED),
+    "DELETE /sessions/{session_id:str}": Row(other=SERVED, served=(404,), code="session_not_found"),
+    "POST /password": Row(
+        other=SERVED,
+        body=lambda _: {"password": "x", "new_password": "velvet otter umbrella"},
+        served=(403,),
+        code="permission_denied",
+    ),
+    "POST /sign-out": Row(known=True, served=(400,), code="invalid_request"),
+    "POST /token": Row(known=True, body=lambda _: {}),
+    "POST /users/{user_name:str}/password-link": SERVER,
+    "POST /api/v1/sign-in": Row(
+        public=True,
+        body=lambda world: {"name": world.new_name(), "password": "x"},
+        served=(401,),
+        code="not_signed_in",
+    ),
+    "POST /api/v1/set-password": Row(
+        public=True,
+        body=lambda _: {"link": "x", "password": "x"},
+        served=(410,),
+        code="link_not_good",
+    ),
+    "GET /.well-known/jwks.json": PUBLIC,
+    "GET /sign-in": PUBLIC,
+    "GET /sign-in.css": PUBLIC,
+    "POST /sign-in": Row(public=True, page=True, served=(403,)),
+    "GET /sign-in/oidc": Row(public=True, page=True, served=(403,)),
+    "GET /sign-in/oidc/answer": Row(public=True, page=True, served=(403,)),
+    "GET /set-password": Row(public=True, page=True, served=(410,)),
+    "POST /set-password": Row(public=True, page=True, served=(403, 410)),
+    # For sessions only: who shows a key is led to the form, too.
+    "GET /account": Row(known=True, page=True, served=(303,), unknown=303),
+    "POST /account/sign-out": Row(known=True, page=True, served=(401,)),
+    "POST /account/sessions": Row(other=SERVED, page=True, served=(401,)),
+    "POST /account/password": Row(other=SERVED, page=True, served=(401,)),
+    "POST /account/connect": Row(other=SERVED, page=True, served=(401,)),
     "GET /users": SERVER,
     "POST /users": Row(least=None, body=lambda world: {"name": world.new_name()}),
     "GET /users/{user_name:str}": SERVER,
@@ -170,11 +214,16 @@ ROWS: Mapping[str, Row] = {
     "POST /organisations/{organisation:str}/adopt": SERVER,
     "GET /organisations/{organisation:str}/members": Row(),
     "GET /organisations/{organisation:str}/usage": Row(),
-    "GET /audit": Row(least=Role.ADMIN, other=SERVED),
     "PUT /organisations/{organisation:str}/members/{user_name:str}": Row(
         least=Role.ADMIN, fill={"user_name": "new_user"}, body=lambda _: {"role": "viewer"}
     ),
     "DELETE /organisations/{organisation:str}/members/{user_name:str}": MEMBERS,
 }
+
+
+def row_of(route: Route) -> Row:
+    """Return the row of a route, which may be of where it is mounted."""
+    return ROWS.get(str(route)) or ROWS[route.operation]
+
 
 UPLOAD = {"file": ("project.zip", PROJECT, "application/zip")}

@@ -8,6 +8,9 @@ from tests.contract.routes import all_routes
 
 PUBLIC = {
     "GET /health", "GET /ready", "GET /version",
+    "GET /sign-in", "POST /sign-in", "GET /set-password", "POST /set-password",
+    "GET /sign-in/oidc", "GET /sign-in/oidc/answer", "GET /sign-in.css",
+    "GET /.well-known/jwks.json",
     "GET /schema", "GET /schema/openapi.json", "GET /schema/{path:str}",
 }  # fmt: skip
 

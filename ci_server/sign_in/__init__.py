@@ -1,0 +1,1 @@
+"""How people and machines show who they are: passwords, links, sessions, tokens, OIDC."""
