@@ -6,7 +6,7 @@ The same for HTTP and for ``ci admin``: who may ask is settled before.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -28,26 +28,44 @@ from ci_common.api.accounts import (
     UserView,
     user_view,
 )
+from ci_common.audit import AuditedAction
 from ci_common.clock import Clock
 from ci_common.errors import UserNotFound
 
 T = TypeVar("T")
 
 
+class Record(Protocol):
+    """Writes down who has done what, for whoever asks."""
+
+    async def __call__(
+        self,
+        action: AuditedAction,
+        subject: str = "",
+        *,
+        organisation: str | None = None,
+        detail: str | None = None,
+    ) -> None:
+        """Write it down; to be called when it is done."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Accounts:
     """Changes accounts, in whichever process it is. Users and organisations go by their names.
 
-    Whatever takes a name may raise ``UserNotFound`` or ``OrganisationNotFound``.
+    ``record`` is told of everything that was changed. Whatever takes a name may raise
+    ``UserNotFound`` or ``OrganisationNotFound``.
     """
 
     store: AccountStore
     clock: Clock
+    record: Record
 
-    async def add_user(self, asked: UserRequest) -> User:
+    async def add_user(self, asked: UserRequest, *, password: str | None = None) -> User:
         """Keep a new user. The first of all is a server admin, whatever is asked.
 
-        Raises ``InvalidRequest``, ``NameTaken``.
+        ``password``: its hash. Raises ``InvalidRequest``, ``NameTaken``.
         """
         roles = {
             (await self.store.organisation_named(name)).id: role
@@ -59,9 +77,14 @@ class Accounts:
             created_at=self.clock.now().wall,
             email=require_email(asked.email),
             server_admin=asked.server_admin or not await self.store.any_users(),
+            password=password,
             roles=roles,
         )
         await self.store.add_user(user)
+        what = "a server admin" if user.server_admin else None
+        await self.record(AuditedAction.USER_ADD, f"user {user.name}", detail=what)
+        for organisation, role in roles.items():
+            await self._record_role(organisation, user, role)
         return user
 
     async def change_user(self, name: str, asked: UserChange) -> User:
@@ -78,12 +101,17 @@ class Accounts:
                 disabled_at=_disabled_at(user, asked, now),
             )
 
-        return await self.store.change_user(found.id, change)
+        changed = await self.store.change_user(found.id, change)
+        await self.record(
+            AuditedAction.USER_CHANGE, f"user {found.name}", detail=_changes_of_user(asked)
+        )
+        return changed
 
     async def remove_user(self, name: str) -> User:
         """Delete a user with its keys and sessions; return it as it was. Raises ``LastAdmin``."""
         user = await self.store.user_named(name)
         await self.store.remove_user(user.id)
+        await self.record(AuditedAction.USER_REMOVE, f"user {user.name}")
         return user
 
     async def views(self, *users: User) -> list[UserView]:
@@ -103,6 +131,11 @@ class Accounts:
             max_artifact_bytes=asked.max_artifact_bytes,
         )
         await self.store.add_organisation(organisation)
+        await self.record(
+            AuditedAction.ORGANISATION_ADD,
+            f"organisation {organisation.name}",
+            organisation=organisation.id,
+        )
         return organisation
 
     async def change_organisation(self, name: str, asked: OrganisationChange) -> Organisation:
@@ -121,17 +154,39 @@ class Accounts:
                 max_artifact_bytes=_set(asked.max_artifact_bytes, organisation.max_artifact_bytes),
             )
 
-        return await self.store.change_organisation(found.id, change)
+        changed = await self.store.change_organisation(found.id, change)
+        asked_for = msgspec.to_builtins(asked)
+        if asked_for:
+            await self.record(
+                AuditedAction.ORGANISATION_CHANGE,
+                f"organisation {found.name}",
+                organisation=found.id,
+                detail=_told(asked_for),
+            )
+        return changed
 
     async def remove_organisation(self, name: str) -> Organisation:
         """Delete an organisation; return it as it was. Raises ``OrganisationInUse``."""
         organisation = await self.store.organisation_named(name)
         await self.store.remove_organisation(organisation.id)
+        await self.record(
+            AuditedAction.ORGANISATION_REMOVE,
+            f"organisation {organisation.name}",
+            organisation=organisation.id,
+        )
         return organisation
 
     async def adopt(self, name: str) -> int:
         """Give an organisation what is nobody's; return how many jobs that were."""
-        return await self.store.adopt((await self.store.organisation_named(name)).id)
+        organisation = await self.store.organisation_named(name)
+        jobs = await self.store.adopt(organisation.id)
+        await self.record(
+            AuditedAction.ORGANISATION_CHANGE,
+            f"organisation {organisation.name}",
+            organisation=organisation.id,
+            detail=f"adopted {jobs} jobs of nobody",
+        )
+        return jobs
 
     async def members(self, organisation: Organisation) -> Sequence[User]:
         """Return the members of an organisation, by name."""
@@ -141,6 +196,7 @@ class Accounts:
         """Give a user a role in an organisation; return the user as it is then."""
         user = await self.store.user_named(name)
         await self.store.set_role(organisation.id, user.id, role)
+        await self._record_role(organisation.id, user, role)
         return await self.store.user(user.id)
 
     async def remove_member(self, organisation: Organisation, name: str) -> User:
@@ -154,7 +210,18 @@ class Accounts:
         if organisation.id not in user.roles:
             raise no_member
         await self.store.set_role(organisation.id, user.id, None)
+        await self.record(
+            AuditedAction.MEMBER_REMOVE, f"user {user.name}", organisation=organisation.id
+        )
         return user
+
+    async def _record_role(self, organisation: str, user: User, role: Role) -> None:
+        await self.record(
+            AuditedAction.MEMBER_SET,
+            f"user {user.name}",
+            organisation=organisation,
+            detail=f"role: {role}",
+        )
 
     async def _organisation_names(self) -> Mapping[str, str]:
         return {each.id: each.name for each in await self.store.organisations()}
@@ -164,6 +231,16 @@ def _disabled_at(user: User, asked: UserChange, now: datetime) -> datetime | Non
     if asked.disabled is None:
         return user.disabled_at
     return (user.disabled_at or now) if asked.disabled else None
+
+
+def _changes_of_user(asked: UserChange) -> str:
+    said = {name: value for name, value in msgspec.to_builtins(asked).items() if value is not None}
+    # That it was changed is enough to know of an address.
+    return _told(said | {"email": "…"} if "email" in said else said)
+
+
+def _told(changes: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in changes.items())
 
 
 def _or(asked: T | None, present: T) -> T:

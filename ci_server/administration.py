@@ -6,10 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci_common.audit import AuditedAction
+from ci_common.audit import AuditedAction, AuditLog
 from ci_common.clock import Clock, SystemClock
 from ci_common.errors import DatabaseUnusable
-from ci_common.sign_in import PasswordLink
 from ci_controller.lock import ControllerLock
 from ci_persistence.backup import back_up
 from ci_persistence.backup_folder import Manifest
@@ -22,11 +21,11 @@ from ci_persistence.restore import Restored, ended_before, restore
 from ci_persistence.secret_rotation import rotate
 from ci_persistence.space import Reserve
 from ci_server import bootstrap
-from ci_server.accounts import Accounts
+from ci_server.accounts import Record
 from ci_server.audit import by_operator, write_down
 from ci_server.audit_tools import note_here
+from ci_server.machine_accounts import MachineAccounts
 from ci_server.settings import Settings
-from ci_server.sign_in.links import base_url, new_password_link
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,9 @@ def repair_data(
 
 
 @asynccontextmanager
-async def open_accounts(settings: Settings, *, create: bool = False) -> AsyncIterator[Accounts]:
+async def open_accounts(
+    settings: Settings, *, create: bool = False
+) -> AsyncIterator[MachineAccounts]:
     """Hold the server's accounts, while the server runs or not.
 
     ``create``: where there is no database one is made, for a server to come.
@@ -140,25 +141,13 @@ async def open_accounts(settings: Settings, *, create: bool = False) -> AsyncIte
 
     """
     async with _open_repository(settings, create=create) as repository:
-        yield Accounts(repository.accounts, SystemClock())
-
-
-async def make_password_link(settings: Settings, name: str) -> tuple[str, PasswordLink]:
-    """Return a new one-time link by which the user ``name`` chooses a password, and its end.
-
-    The link is a whole address, where the server has a public one or is for its own
-    machine; it is no good any more once there is a newer one.
-
-    Raises:
-        UserNotFound: there is none of that name, or it is disabled.
-        DatabaseUnusable: as ``open_accounts``.
-
-    """
-    async with _open_repository(settings, create=False) as repository:
-        user = await repository.accounts.user_named(name)
-        path, link = await new_password_link(repository.sign_in, SystemClock(), user.id)
-        await write_down(repository.audit, by_operator(AuditedAction.INVITE, f"user {user.name}"))
-        return base_url(settings) + path, link
+        yield MachineAccounts(
+            repository.accounts,
+            SystemClock(),
+            _recording(repository.audit),
+            repository.sign_in,
+            settings,
+        )
 
 
 @asynccontextmanager
@@ -186,6 +175,20 @@ async def _open_repository(
     finally:
         lock.release()
         await repository.close()
+
+
+def _recording(log: AuditLog) -> Record:
+    async def record(
+        action: AuditedAction,
+        subject: str = "",
+        *,
+        organisation: str | None = None,
+        detail: str | None = None,
+    ) -> None:
+        entry = by_operator(action, subject, organisation=organisation, detail=detail)
+        await write_down(log, entry)
+
+    return record
 
 
 def _premises(settings: Settings, clock: Clock | None) -> Premises:

@@ -15,7 +15,7 @@ from ci_client.server_parts import needing_server_parts
 if TYPE_CHECKING:
     import msgspec
 
-    from ci_server.accounts import Accounts
+    from ci_server.machine_accounts import MachineAccounts
     from ci_server.settings import Settings
 
 T = TypeVar("T")
@@ -31,7 +31,10 @@ def server_settings(data_dir: Path | None) -> "Settings":
 
 
 def with_accounts(
-    data_dir: Path | None, work: "Callable[[Accounts], Awaitable[T]]", *, create: bool = False
+    data_dir: Path | None,
+    work: "Callable[[MachineAccounts], Awaitable[T]]",
+    *,
+    create: bool = False,
 ) -> T:
     """Return what ``work`` returns of a server's accounts, on its machine.
 

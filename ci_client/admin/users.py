@@ -1,16 +1,16 @@
 """`ci admin user`: who may use the server, on its machine."""
 
-import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ci_client.admin.credentials import link_for, password_options, said_password, show_given
 from ci_client.admin.data import (
     built,
     require_yes,
-    server_settings,
     show_rows,
     with_accounts,
     yes_option,
@@ -21,7 +21,7 @@ from ci_client.options import data_dir_option, json_option, pass_invocation
 
 if TYPE_CHECKING:
     from ci_common.api.accounts import UserChange, UserView
-    from ci_server.accounts import Accounts
+    from ci_server.machine_accounts import MachineAccounts
 
 ROLES = ("viewer", "member", "admin")
 
@@ -33,6 +33,9 @@ role_option = click.option(
     show_default=True,
     help="What it is there.",
 )
+
+
+_KEY_NAME = "made by ci admin"
 
 
 @click.group
@@ -50,6 +53,8 @@ def user() -> None:
 @click.option("--email", default="", metavar="ADDRESS", help="Where mail reaches it.")
 @click.option("--org", metavar="ORG", help="Make it a member of this organisation.")
 @role_option
+@password_options
+@click.option("--key", is_flag=True, help="Print an API key that may do all that the user may.")
 @json_option
 @data_dir_option
 @pass_invocation
@@ -61,10 +66,17 @@ def create(  # noqa: PLR0913 -- its options
     email: str,
     org: str | None,
     role: str,
+    password: bool,
+    password_stdin: bool,
+    key: bool,
     as_json: bool,
     data_dir: Path | None,
 ) -> int:
-    """Make the user NAME, also before the server is started for the first time."""
+    """Make the user NAME, also before the server is started for the first time.
+
+    Without a password and --key a link is printed by which it chooses a
+    password, once.
+    """
     from ci_common.access import Role
     from ci_common.api.accounts import UserRequest
 
@@ -74,17 +86,60 @@ def create(  # noqa: PLR0913 -- its options
         server_admin=admin,
         organisations={} if org is None else {org: Role(role)},
     )
+    chosen = said_password(prompt=password, stdin=password_stdin)
 
-    async def work(accounts: "Accounts") -> "UserView":
-        (view,) = await accounts.views(await accounts.add_user(asked))
-        return view
+    async def work(accounts: "MachineAccounts") -> Mapping[str, Any]:
+        kept = None if chosen is None else accounts.hashed(name, chosen)
+        made = await accounts.add_user(asked, password=kept)
+        given: dict[str, Any] = {"key": await accounts.add_key(made, _KEY_NAME)} if key else {}
+        if kept is None and not key:
+            given = await link_for(accounts, made)
+        (view,) = await accounts.views(made)
+        return {**built(view), **given}
 
-    view = with_accounts(data_dir, work, create=True)
-    if as_json:
-        invocation.terminal.data(json.dumps(built(view)) + "\n")
-    what = "a server admin" if view.server_admin else "a user"
-    why = "" if admin or not view.server_admin else ", as the first user has to be"
-    invocation.terminal.note(f"{view.name} is {what} now{why}")
+    made = with_accounts(data_dir, work, create=True)
+    what = "a server admin" if made["server_admin"] else "a user"
+    why = "" if admin or not made["server_admin"] else ", as the first user has to be"
+    invocation.terminal.note(f"{made['name']} is {what} now{why}")
+    show_given(invocation, made, as_json=as_json)
+    return Exit.PASSED
+
+
+@user.command
+@name_argument
+@password_options
+@click.option("--link", is_flag=True, help="Print a link by which it chooses one, once.")
+@json_option
+@data_dir_option
+@pass_invocation
+def password(
+    invocation: Invocation,
+    *,
+    name: str,
+    password: bool,
+    password_stdin: bool,
+    link: bool,
+    as_json: bool,
+    data_dir: Path | None,
+) -> int:
+    """Give the user NAME a password, or a link by which it chooses one. Its sessions end.
+
+    With a link, the password and the sessions that it has stay until the link is used.
+    """
+    if link == (password or password_stdin):
+        raise click.UsageError("say one of --password, --password-stdin and --link")
+    chosen = said_password(prompt=password, stdin=password_stdin)
+
+    async def work(accounts: "MachineAccounts") -> Mapping[str, Any]:
+        if chosen is None:
+            return await link_for(accounts, await accounts.store.user_named(name))
+        await accounts.set_password(name, chosen)
+        return {}
+
+    given = with_accounts(data_dir, work)
+    if not given:
+        invocation.terminal.note(f"{name} has a new password; its sessions have ended")
+    show_given(invocation, {"name": name, **given}, as_json=as_json)
     return Exit.PASSED
 
 
@@ -96,7 +151,7 @@ def ls(invocation: Invocation, *, as_json: bool, data_dir: Path | None) -> int:
     """Show all users, by name."""
     from ci_client.account_tables import users_table
 
-    async def work(accounts: "Accounts") -> "list[UserView]":
+    async def work(accounts: "MachineAccounts") -> "list[UserView]":
         return await accounts.views(*await accounts.store.users())
 
     users = [built(each) for each in with_accounts(data_dir, work)]
@@ -116,7 +171,7 @@ def show(invocation: Invocation, *, name: str, as_json: bool, data_dir: Path | N
     """Show the user NAME."""
     from ci_client.account_tables import user_lines
 
-    async def work(accounts: "Accounts") -> "UserView":
+    async def work(accounts: "MachineAccounts") -> "UserView":
         (view,) = await accounts.views(await accounts.store.user_named(name))
         return view
 
@@ -215,31 +270,8 @@ def remove(invocation: Invocation, *, name: str, yes: bool, data_dir: Path | Non
     return Exit.PASSED
 
 
-@user.command
-@name_argument
-@json_option
-@data_dir_option
-@pass_invocation
-def link(invocation: Invocation, *, name: str, as_json: bool, data_dir: Path | None) -> int:
-    """Print a link by which the user NAME chooses a password, once.
-
-    It is good for a day. Until it is used, the password stays what it is; then
-    all sessions of the user end.
-    """
-    settings = server_settings(data_dir)
-    from ci_common.clock import format_utc
-    from ci_server.administration import make_password_link
-
-    url, made = asyncio.run(make_password_link(settings, name))
-    until = format_utc(made.expires_at)
-    shown = json.dumps({"url": url, "expires_at": until}) if as_json else url
-    invocation.terminal.data(f"{shown}\n")
-    invocation.terminal.note(f"whoever has this link is {name}; it is good once, until {until}")
-    return Exit.PASSED
-
-
 def _change(data_dir: Path | None, name: str, asked: "UserChange") -> "UserView":
-    async def work(accounts: "Accounts") -> "UserView":
+    async def work(accounts: "MachineAccounts") -> "UserView":
         (view,) = await accounts.views(await accounts.change_user(name, asked))
         return view
 

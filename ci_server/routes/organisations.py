@@ -48,7 +48,7 @@ OrganisationName = Annotated[
 async def list_organisations(request: AnyRequest, state: State) -> Sequence[OrganisationView]:
     """Answer with the organisations that who asks may see."""
     seen = within_of(request, Action.READ_MEMBERS)
-    every = await accounts_of(state).store.organisations()
+    every = await accounts_of(request, state).store.organisations()
     return [organisation_view(each) for each in every if seen is None or each.id in seen]
 
 
@@ -155,7 +155,9 @@ async def list_members(
 ) -> Sequence[MemberView]:
     """Answer with the members of an organisation."""
     found = await visible_organisation(request, state, organisation)
-    return [member_view(each, found.id) for each in await accounts_of(state).members(found)]
+    return [
+        member_view(each, found.id) for each in await accounts_of(request, state).members(found)
+    ]
 
 
 @put(
@@ -177,7 +179,7 @@ async def set_member(
     """Give a user a role."""
     found = await _manageable(request, state, organisation)
     asked = await strictly(request, data)
-    user = await accounts_of(state).set_role(found, user_name, asked.role)
+    user = await accounts_of(request, state).set_role(found, user_name, asked.role)
     return member_view(user, found.id)
 
 
@@ -195,7 +197,7 @@ async def remove_member(
 ) -> None:
     """End a membership."""
     found = await _manageable(request, state, organisation)
-    await accounts_of(state).remove_member(found, user_name)
+    await accounts_of(request, state).remove_member(found, user_name)
 
 
 ORGANISATION_HANDLERS = (
@@ -217,7 +219,7 @@ async def visible_organisation(request: AnyRequest, state: State, name: str) -> 
     # What it may not see and what is not there are one and the same answer.
     unknown = OrganisationNotFound(f"there is no organisation {name[:80]!r}")
     try:
-        found = await accounts_of(state).store.organisation_named(name)
+        found = await accounts_of(request, state).store.organisation_named(name)
     except OrganisationNotFound:
         raise unknown from None
     if seen is not None and found.id not in seen:

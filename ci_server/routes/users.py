@@ -1,6 +1,7 @@
 """Users, for server admins."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from litestar import delete, get, patch, post
@@ -14,6 +15,7 @@ from ci_common.clock import SystemClock
 from ci_common.errors import PermissionDenied
 from ci_server.access import actor_of, require
 from ci_server.accounts import Accounts
+from ci_server.audit import audit
 from ci_server.job_query import AnyRequest
 from ci_server.parts import parts_of
 from ci_server.routes.bodies import strictly
@@ -121,17 +123,17 @@ def accounts_to_change(request: AnyRequest, state: State) -> Accounts:
             "this server has no accounts yet, and its first user is not made over HTTP",
             hint="Make it a server admin on the server's machine: ci admin user create NAME.",
         )
-    return accounts_of(state)
+    return accounts_of(request, state)
 
 
-def accounts_of(state: State) -> Accounts:
-    """Return the accounts of the running application."""
-    return Accounts(parts_of(state).accounts, SystemClock())
+def accounts_of(request: AnyRequest, state: State) -> Accounts:
+    """Return the accounts of the running application, to be changed by who asks."""
+    return Accounts(parts_of(state).accounts, SystemClock(), partial(audit, request))
 
 
 def _accounts_to_see(request: AnyRequest, state: State) -> Accounts:
     require(request, Action.MANAGE_ACCOUNTS, OfServer())
-    return accounts_of(state)
+    return accounts_of(request, state)
 
 
 async def _view(accounts: Accounts, user: User) -> UserView:

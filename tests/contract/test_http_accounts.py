@@ -289,6 +289,21 @@ def bare(tmp_path_factory):
         yield running
 
 
+def test_what_was_done_is_written_down_and_what_was_refused_is_not(call):
+    call("root", "POST", USERS, {"name": "noted", "organisations": {"acme": "viewer"}})
+    call("boss", "DELETE", f"{ORGANISATIONS}/acme/members/noted")
+    call("root", "DELETE", f"{USERS}/root")
+    call("root", "DELETE", f"{USERS}/noted")
+    entries = call("root", "GET", "/api/v1/audit?limit=4").json()
+    told = [(each["actor"], each["action"], each["subject"]) for each in reversed(entries)]
+    assert told == [
+        ("root", "user.add", "user noted"),
+        ("root", "member.set", "user noted"),
+        ("boss", "member.remove", "user noted"),
+        ("root", "user.remove", "user noted"),
+    ]
+
+
 class TestBeforeThereAreUsers:
     def test_there_is_nobody_and_nothing_to_see(self, bare):
         assert bare.get(USERS).json() == bare.get(ORGANISATIONS).json() == []

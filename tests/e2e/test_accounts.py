@@ -21,6 +21,8 @@ def test_the_first_user_is_made_beside_a_running_server_and_closes_it(servers, n
     done = server.ci("list")
     assert done.returncode == Exit.AUTHENTICATION
     assert b"ci login" in done.stderr
+    key = server.ci("admin", "user", "create", "robot", "--admin", "--key").stdout.decode().strip()
+    assert server.ci("list", env={"CI_API_KEY": key}).returncode == Exit.PASSED
 
 
 def test_a_restored_server_keeps_its_accounts(servers, namespace):

@@ -1,15 +1,18 @@
 """``ci admin user`` and ``ci admin org`` on a data directory, as a person calls them."""
 
+import io
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 
 from ci_client.exits import Exit
+from ci_common.api_keys import digest_of, is_whole
 from ci_controller.lock import ControllerLock
 from ci_persistence.schema import load_migrations, upgrade
 from tests.unit.client.cli_harness import Ci, Outcome
@@ -44,10 +47,11 @@ def users(admin: Ci) -> dict[str, dict[str, Any]]:
 class TestTheFirstUser:
     def test_is_made_before_there_is_a_server_and_is_an_admin(self, ci: Ci, database: Path) -> None:
         outcome = ci("admin", "user", "create", "ada")
-        assert (outcome.code, outcome.out) == (Exit.PASSED, "")
+        assert outcome.code == Exit.PASSED
+        assert outcome.out.startswith("http://localhost:8000/set-password?link=")
         assert "ada is a server admin now, as the first user has to be" in outcome.err
         assert database.is_file()
-        assert ci("admin", "user", "create", "bob").err == "bob is a user now\n"
+        assert "bob is a user now" in ci("admin", "user", "create", "bob").err
 
     @pytest.mark.parametrize(
         "words", [("user", "ls"), ("user", "disable", "ada"), ("org", "ls"), ("org", "adopt", "a")]
@@ -70,7 +74,8 @@ class TestUsers:
         words = ("--org", "ACME", "--role", "viewer", "--email", "ada@x.example", "--json")
         (made,) = rows(admin("user", "create", "ada", *words))
         assert (made["organisations"], made["email"]) == ({"acme": "viewer"}, "ada@x.example")
-        assert users(admin)["ada"] == made
+        assert {"link", "link_expires_at"} == made.keys() - users(admin)["ada"].keys()
+        made = users(admin)["ada"]
         assert rows(admin("user", "show", "ADA", "--json")) == [made]
 
     def test_they_are_shown_as_a_table_and_one_by_its_facts(self, admin: Ci) -> None:
@@ -131,6 +136,81 @@ class TestUsers:
         assert outcome.code not in {Exit.PASSED, Exit.INTERRUPTED}
         assert told in outcome.err
         assert users(admin) == before
+
+
+class TestLettingIn:
+    @pytest.fixture
+    def said(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+        """Say something on standard input."""
+        return lambda text: monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+    def test_a_password_from_standard_input(
+        self, admin: Ci, said: Callable[[str], None], database: Path
+    ) -> None:
+        said("a lighthouse eats plums\n")
+        outcome = admin("user", "create", "ada", "--password-stdin")
+        assert (outcome.code, outcome.out) == (Exit.PASSED, "")
+        said("seven quiet tractors\n")
+        assert admin("user", "password", "ada", "--password-stdin").code == Exit.PASSED
+        with closing(sqlite3.connect(database)) as connection:
+            (kept,) = connection.execute("SELECT password FROM users WHERE name='ada'").fetchone()
+        assert PasswordHasher().verify(kept, "seven quiet tractors")
+        assert users(admin)["ada"]["has_password"]
+
+    def test_a_password_that_will_not_do_makes_no_user(
+        self, admin: Ci, said: Callable[[str], None]
+    ) -> None:
+        said("password\n")
+        outcome = admin("user", "create", "ada", "--password-stdin")
+        assert (outcome.code, outcome.out) == (Exit.USAGE, "")
+        assert "password: shorter" in outcome.err
+        assert "ada" not in users(admin)
+
+    def test_a_key_is_printed_once_and_known_by_its_digest(self, admin: Ci, database: Path) -> None:
+        outcome = admin("user", "create", "robot", "--key")
+        key = outcome.out.strip()
+        assert is_whole(key)
+        assert outcome.err.endswith("shown only now\n")
+        assert not users(admin)["robot"]["has_password"]
+        with closing(sqlite3.connect(database)) as connection:
+            rows = connection.execute("SELECT sha256, scopes FROM api_keys").fetchall()
+        assert rows == [(digest_of(key), "admin read submit")]
+        assert key.encode() not in database.read_bytes()
+
+    def test_a_link_goes_to_the_public_address(
+        self, admin: Ci, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CI_PUBLIC_URL", "https://ci.example/")
+        outcome = admin("user", "password", "root", "--link")
+        assert outcome.out.startswith("https://ci.example/set-password?link=")
+        (given,) = rows(admin("user", "password", "root", "--link", "--json"))
+        assert given.keys() == {"name", "link", "link_expires_at"}
+
+    @pytest.mark.parametrize(
+        "words", [(), ("--link", "--password-stdin"), ("--password", "--password-stdin")]
+    )
+    def test_one_way_has_to_be_said(self, admin: Ci, words: Any) -> None:
+        assert admin("user", "password", "root", *words).code == Exit.USAGE
+
+
+def test_what_is_done_on_the_machine_is_written_down(admin: Ci, database: Path) -> None:
+    admin("user", "create", "ada", "--org", "acme")
+    admin("user", "disable", "ada")
+    admin("org", "remove-member", "acme", "ada")
+    admin("user", "remove", "ada", "--yes")
+    admin("user", "remove", "ada", "--yes")
+    with closing(sqlite3.connect(database)) as connection:
+        query = "SELECT action, subject, credential, detail FROM audit ORDER BY seq"
+        found = connection.execute(query).fetchall()
+    assert [each[:3] for each in found[3:]] == [
+        ("user.add", "user ada", "machine"),
+        ("member.set", "user ada", "machine"),
+        ("user.invite", "user ada", "machine"),
+        ("user.change", "user ada", "machine"),
+        ("member.remove", "user ada", "machine"),
+        ("user.remove", "user ada", "machine"),
+    ]
+    assert [each[3] for each in found[3:]] == ["", "role: member", "", "disabled: True", "", ""]
 
 
 class TestOrganisations:
