@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Response, delete, get, put
 from litestar.datastructures import State
+from litestar.openapi import ResponseSpec
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from ci_common.access import Action
@@ -86,7 +87,8 @@ async def list_secrets(
     "attempt on. It is kept encrypted, masked in logs, and never shown again. A project's own "
     "secret wins over one for all projects. `201` says that it is new.",
     status_code=200,
-    responses=problems(400, 404, 503),
+    responses={201: ResponseSpec(SecretView, description="It is new.", generate_examples=False)}
+    | problems(400, 404, 503),
     **_SHOWN,
 )
 async def set_secret(
