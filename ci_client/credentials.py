@@ -150,7 +150,6 @@ def _replace(path: str, text: str) -> None:
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _ONLY_OWN)
     try:
         with open(descriptor, "w", encoding="ascii") as file:
-            os.fchmod(descriptor, _ONLY_OWN)  # whatever the umask says
             file.write(text)
             file.flush()
             os.fsync(descriptor)

@@ -27,7 +27,7 @@ def read_toml(path: str, key: str = "") -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()
-        if key not in text:
+        if key and not _sets(text, key):
             return {}
         import tomllib  # most of these files do not exist, or say nothing of the kind
 
@@ -38,6 +38,11 @@ def read_toml(path: str, key: str = "") -> dict[str, Any]:
         raise ConfigurationError(
             f"{path} cannot be read: {error}", hint="Correct the file and try again."
         ) from error
+
+
+def _sets(text: str, key: str) -> bool:
+    """Return whether ``key`` may be set in TOML: that takes an ``=`` behind it."""
+    return any(rest.lstrip("\"' \t").startswith("=") for rest in text.split(key)[1:])
 
 
 def project_name(directory: StrPath) -> str:

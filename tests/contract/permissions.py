@@ -136,6 +136,7 @@ ROWS: Mapping[str, Row] = {
     "DELETE /keys/{key_id:str}": Row(of_user=True),
     "POST /keys/{key_id:str}/rotate": Row(of_user=True),
     OWN_KEY: Row(known=True),
+    "GET /audit": Row(least=Role.ADMIN, other=SERVED),
     "GET /users": SERVER,
     "POST /users": Row(least=None, body=lambda world: {"name": world.new_name()}),
     "GET /users/{user_name:str}": SERVER,
@@ -144,14 +145,15 @@ ROWS: Mapping[str, Row] = {
     "GET /organisations": LIST,
     "POST /organisations": Row(least=None, body=lambda world: {"name": world.new_name()}),
     "GET /organisations/{organisation:str}": Row(),
-    "PATCH /organisations/{organisation:str}": Row(least=None, body=lambda _: {"max_queued": 10}),
+    "PATCH /organisations/{organisation:str}": Row(
+        least=None, body=lambda _: {"max_queued": 10_000}
+    ),
     "DELETE /organisations/{organisation:str}": Row(
         least=None, fill={"organisation": "new_organisation"}
     ),
     "POST /organisations/{organisation:str}/adopt": SERVER,
     "GET /organisations/{organisation:str}/members": Row(),
     "GET /organisations/{organisation:str}/usage": Row(),
-    "GET /audit": Row(least=Role.ADMIN, other=SERVED),
     "PUT /organisations/{organisation:str}/members/{user_name:str}": Row(
         least=Role.ADMIN, fill={"user_name": "new_user"}, body=lambda _: {"role": "viewer"}
     ),

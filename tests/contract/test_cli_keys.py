@@ -308,6 +308,15 @@ class TestRotating:
         assert ci("--api-key", "-", "list", stdin=new).code == 4
         assert ci("list").code == 0
 
+    def test_what_is_kept_gives_way_to_no_other_key(
+        self, ci, ada, people, credentials, monkeypatch
+    ):
+        ci("login", stdin=ada)
+        monkeypatch.setenv("CI_API_KEY", secret_of(people.key("ada")))
+        refused = ci("key", "rotate", "--save")
+        assert (refused.code, "comes from: CI_API_KEY" in refused.err) == (2, True)
+        assert credentials.read_text().split()[-1] == ada
+
     def test_one_that_cannot_be_kept_is_shown_after_all(self, ci, ada, credentials, monkeypatch):
         ci("login", stdin=ada)
 

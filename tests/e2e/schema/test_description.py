@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ci_common.access import Role
-from ci_common.accounts import KEY_PREFIX, ApiKey, Organisation, User
+from ci_common.api_keys import KEY_PREFIX, ApiKey, Organisation, User
 from ci_common.clock import SystemClock
 from ci_persistence.jobs import SQLiteJobRepository
 from tests.e2e.harness import Server

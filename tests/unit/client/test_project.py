@@ -33,6 +33,27 @@ def test_the_present_folder_has_a_name_too(project: Path, monkeypatch: pytest.Mo
     assert project_name(Path()) == "demo"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('organisation = "acme"\n', "acme"),
+        ('organisation="acme"\n', "acme"),
+        ('organisation \t  =\t"acme"\n', "acme"),
+        ('"organisation" = "acme"\n', "acme"),
+        ("'organisation' = 'acme'\n", "acme"),
+        ('# organisation: whose this is\norganisation = "acme"\n', "acme"),
+        ('# organisation: whose this is\ncommand = "true"\n', None),
+        ('command = "organisation"\n', None),
+    ],
+)
+def test_a_setting_is_found_however_it_is_written(
+    project: Path, text: str, expected: str | None
+) -> None:
+    (project / "ci.toml").write_text(text)
+    found = project_setting(project, "organisation")
+    assert (found and found[0]) == expected
+
+
 def test_a_project_that_names_its_server_is_one_that_servers_take(project: Path) -> None:
     text = 'server = "http://ci.example"\ncommand = "true"\n'
     (project / "ci.toml").write_text(text)
