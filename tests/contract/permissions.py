@@ -207,7 +207,9 @@ ROWS: Mapping[str, Row] = {
     "GET /organisations": LIST,
     "POST /organisations": Row(least=None, body=lambda world: {"name": world.new_name()}),
     "GET /organisations/{organisation:str}": Row(),
-    "PATCH /organisations/{organisation:str}": Row(least=None, body=lambda _: {"max_queued": 10}),
+    "PATCH /organisations/{organisation:str}": Row(
+        least=None, body=lambda _: {"max_queued": 10_000}
+    ),
     "DELETE /organisations/{organisation:str}": Row(
         least=None, fill={"organisation": "new_organisation"}
     ),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ci_common.audit import LONGEST_TEXT, AuditedAction, AuditEntry, AuditFilter, Outcome
-from ci_persistence.audit_chain import ChainBroken, Head, append, verify
+from ci_persistence.audit_chain import ADD, ChainBroken, Head, append, next_row, verify
 from ci_persistence.connections import reading, writing
 from ci_persistence.jobs import SQLiteJobRepository
 
@@ -150,6 +150,20 @@ async def test_tampering_shows_where_it_begins(log, path, how):
     with reading(path) as connection, pytest.raises(ChainBroken) as broken:
         verify(connection)
     assert broken.value.seq == seq
+
+
+async def test_an_entry_with_a_digest_of_its_own_does_not_fit_those_behind_it(log, path):
+    for number in range(4):
+        await log.record(entry(subject=str(number)))
+    found = await log.entries(EVERYTHING, limit=4)
+    before = {"seq": 1, "sha256": found[-1].digest}
+    forged = next_row(before, entry(subject="forged"))
+    tamper(path, "DELETE FROM audit WHERE seq = 2")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(ADD, forged)
+    with reading(path) as connection, pytest.raises(ChainBroken) as broken:
+        verify(connection)
+    assert broken.value.seq == 3
 
 
 async def test_an_end_that_was_cut_off_shows_to_whoever_kept_its_digest(log, path):
