@@ -22,7 +22,7 @@ EXPOSED = (
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 HEADERS = (
     "Authorization, CI-Organisation, Content-Type, Idempotency-Key, Last-Event-ID, Range, "
-    "If-None-Match, X-Request-ID"
+    "If-None-Match, X-Request-ID, CI-CSRF-Token"
 )
 
 SECURITY = (

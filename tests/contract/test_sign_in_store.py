@@ -1,13 +1,17 @@
 """What is kept of sessions, links and failures: one suite, in two views of one store."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from ci_common.accounts import User
+from ci_common.clock import SystemClock
 from ci_common.errors import UserNotFound
 from ci_common.sign_in import PasswordLink, Session, SignInMethod, Throttle, digest_of
+from ci_persistence.backup import back_up
+from ci_persistence.data_directory import DataDirectory
 from ci_persistence.jobs import SQLiteJobRepository
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
@@ -210,3 +214,20 @@ def test_a_wait_doubles_up_to_its_bound() -> None:
     waits = [throttle.wait_after(failures) for failures in range(12)]
     assert waits == [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 100]
     assert throttle.wait_after(10**9) == 100
+
+
+async def test_a_backup_opens_nothing(stores, tmp_path) -> None:
+    one, _ = stores
+    await open_sessions(one, "s1")
+    link = PasswordLink(user_id="usr_ada", created_at=NOW, expires_at=NOW + HOUR)
+    await one.sign_in.add_link(link, b"l")
+    data = DataDirectory(tmp_path / "jobs.db", one.data_dir)
+    await asyncio.to_thread(back_up, data, tmp_path / "backup", SystemClock())
+    assert not list((tmp_path / "backup").rglob("*.pem"))
+    copy = SQLiteJobRepository(tmp_path / "backup" / "ci_jobs.db")
+    await copy.initialize()
+    assert await copy.accounts.user_named("ada")
+    assert await copy.sign_in.sessions("usr_ada") == []
+    assert await copy.sign_in.link_of(b"l") is None
+    assert await one.sign_in.session("s1") is not None
+    await copy.close()
