@@ -6,9 +6,11 @@ from ci_common.audit import AuditedAction, AuditFilter, Outcome
 from ci_common.errors import InvalidRequest
 from ci_server.job_query import asked_moment
 
-_NAMES = frozenset(
-    name for each in AuditedAction for name in (each.value, each.value.partition(".")[0])
+ACTION_NAMES = sorted(
+    {name for each in AuditedAction for name in (each.value, each.value.partition(".")[0])}
 )
+"""What can be asked for: each action, and the first part of its name for all that have it."""
+
 LONGEST_NAME = 100
 
 
@@ -27,7 +29,7 @@ def asked_entries(
         InvalidRequest: a time is none, or there is no such action.
 
     """
-    if action is not None and action not in _NAMES:
+    if action is not None and action not in ACTION_NAMES:
         known = ", ".join(sorted({each.value.partition(".")[0] for each in AuditedAction}))
         raise InvalidRequest(
             f"action: there is none {action[:LONGEST_NAME]!r}",

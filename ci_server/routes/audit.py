@@ -14,7 +14,7 @@ from ci_common.api.audit import AuditEntryView, audit_entry_view
 from ci_common.audit import Outcome
 from ci_common.clock import SystemClock
 from ci_server.access import within_asked
-from ci_server.audit_query import LONGEST_NAME, asked_entries
+from ci_server.audit_query import ACTION_NAMES, LONGEST_NAME, asked_entries
 from ci_server.job_query import TIME, AnyRequest, Limit, refuse_unknown
 from ci_server.organisation_filter import OrganisationName
 from ci_server.organisations import organisation_names
@@ -52,6 +52,7 @@ async def list_audit(  # noqa: PLR0913, PLR0917 -- one for each query parameter
         QueryParameter(
             max_length=LONGEST_NAME,
             description="What was done: `key.revoke`, or `key` for all that concerns keys.",
+            schema_extra={"enum": ACTION_NAMES},
         ),
     ] = None,
     outcome: Annotated[

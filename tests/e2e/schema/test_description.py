@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import os
-import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from ci_common.access import Role
 from ci_common.accounts import ApiKey, Organisation, User
-from ci_common.api_keys import KEY_PREFIX
+from ci_common.api_keys import new_key
 from ci_common.clock import SystemClock
 from ci_persistence.jobs import SQLiteJobRepository
 from tests.e2e.harness import Server
@@ -30,7 +29,7 @@ def server(servers, namespace) -> Server:
 @pytest.fixture
 def key(server) -> str:
     """A key of a server admin, who is an admin of the one organisation that there is, too."""
-    shown = KEY_PREFIX + secrets.token_urlsafe(32)
+    shown = new_key()
     asyncio.run(_open_for(server.folder / "ci_jobs.db", shown))
     return shown
 
@@ -63,6 +62,9 @@ def test_the_server_does_what_its_description_says(server, key, tmp_path):
         "--continue-on-failure", "--request-timeout", "30",
         "--no-color", "--header", f"Authorization: Bearer {key}",
         "--header", f"CI-Organisation: {_OWN}",
+        # They would end the key by which all others are asked.
+        "--exclude-operation-id", "revoke_current_key",
+        "--exclude-operation-id", "revoke_key", "--exclude-operation-id", "rotate_key",
     ]  # fmt: skip
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": _HOOKS, "PYTHONPATH": str(_ROOT)}
     run = subprocess.run(
