@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import os
-import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from ci_common.access import Role
-from ci_common.accounts import KEY_PREFIX, ApiKey, Organisation, User
+from ci_common.accounts import ApiKey, Organisation, User
+from ci_common.api_keys import new_key
 from ci_common.clock import SystemClock
 from ci_persistence.jobs import SQLiteJobRepository
 from tests.e2e.harness import Server
@@ -29,7 +29,7 @@ def server(servers, namespace) -> Server:
 @pytest.fixture
 def key(server) -> str:
     """A key of a server admin, who is an admin of the one organisation that there is, too."""
-    shown = KEY_PREFIX + secrets.token_urlsafe(32)
+    shown = new_key()
     asyncio.run(_open_for(server.folder / "ci_jobs.db", shown))
     return shown
 
