@@ -244,7 +244,7 @@ def test_the_description_names_every_route_and_no_other_host(server):
     assert described == served
     form = description["paths"]["/api/v1/submit"]["post"]["requestBody"]["content"]
     fields = set(form["multipart/form-data"]["schema"]["properties"])
-    assert fields == {*OPTIONS, "file", "manifest", "command", "project", "artifact"}
+    assert fields == {*OPTIONS, "file", "manifest", "command", "project", "artifact", "secret"}
     stream = description["paths"]["/api/v1/jobs/{reference}/stream"]["get"]["responses"]
     assert "text/event-stream" in stream["200"]["content"]
     assert "application/problem+json" in stream["404"]["content"]

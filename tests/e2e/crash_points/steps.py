@@ -28,6 +28,7 @@ from ci_common.logs import LogReader, LogStore, LogWriter
 from ci_common.project_zip import ProjectFiles
 from ci_common.quotas import QuotaStore
 from ci_common.results import ResultStore
+from ci_common.sign_in import SignInStore
 from ci_common.signals import Signals
 from ci_common.snapshots import SnapshotEngine, SnapshotStore
 from ci_common.space import Space
@@ -319,6 +320,7 @@ NOT_STEPS: Mapping[type, str] = {
     ArtifactReader: "reads a file",
     QuotaStore: "counts what there is",
     AccountStore: "says who may, before there is a job",
+    SignInStore: "says who asks, before there is a job",
 }
 """Protocols of ``ci_common`` that leave nothing behind."""
 

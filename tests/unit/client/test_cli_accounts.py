@@ -48,7 +48,7 @@ class TestTheFirstUser:
     def test_is_made_before_there_is_a_server_and_is_an_admin(self, ci: Ci, database: Path) -> None:
         outcome = ci("admin", "user", "create", "ada")
         assert outcome.code == Exit.PASSED
-        assert outcome.out.startswith("http://localhost:8000/set-password?link=")
+        assert outcome.out.startswith("http://127.0.0.1:8000/set-password?link=")
         assert "ada is a server admin now, as the first user has to be" in outcome.err
         assert database.is_file()
         assert "bob is a user now" in ci("admin", "user", "create", "bob").err

@@ -13,6 +13,7 @@ import pytest
 
 from ci_common.accounts import ApiKey, User
 from ci_common.errors import DatabaseUnusable
+from ci_common.job_secrets import SecretPlace
 from ci_common.jobs import EndReason
 from ci_persistence.check import SECOND_LOOK, check
 from ci_persistence.findings import REPAIRS, Kind
@@ -127,6 +128,13 @@ async def key_unreadable(data):
     return "key_1"
 
 
+async def secret_moved(data):
+    place = SecretPlace(organisation="", project="shop", name="TOKEN")
+    await data.repository.secrets.set(place, "a value of some length", now=MOMENT)
+    change(data, "UPDATE secrets SET project = 'other'")
+    return "other/TOKEN"
+
+
 def user(**fields) -> User:
     return User(id="usr_ada", name="ada", created_at=MOMENT, **fields)
 
@@ -142,6 +150,7 @@ FOR_PEOPLE: list[tuple[Plant, Kind]] = [
     (no_admin, Kind.ADMIN_MISSING),
     (disabled_admin, Kind.ADMIN_MISSING),
     (key_unreadable, Kind.ROW_UNREADABLE),
+    (secret_moved, Kind.SECRET_UNREADABLE),
     (a_note_in_the_logs, Kind.UNKNOWN_FILE),
     (a_name_that_is_no_text, Kind.UNKNOWN_FILE),
 ]

@@ -86,8 +86,8 @@ def test_a_server_loads_what_was_decided_and_nothing_else():
     public = {name for name in packages if not name.startswith("_")}
     assert public - OURS - LIBRARIES <= set(sys.stdlib_module_names)
     assert not modules & PARTS_NOT_NEEDED
-    # 1,000 when this was written: a library that grows should be noticed.
-    assert len(modules) < 1_200
+    # 1,000 when this was written, 1,210 with accounts: a library that grows should be noticed.
+    assert len(modules) < 1_300
 
 
 def test_what_is_loaded_is_not_looked_through_for_garbage_again(tmp_path):
