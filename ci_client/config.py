@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ci_client.credentials import Credentials, origin_in
 from ci_client.kept_keys import KeptKeys
 from ci_client.project import checked_text, project_setting, read_toml
 from ci_common.errors import ConfigurationError
@@ -20,12 +21,21 @@ class Setting:
     """A value and where it comes from, in words.
 
     ``explicit``: it came with the command line, and so has to be repeated on the next one.
+    ``by_project``: nobody but the project says so.
     """
 
-    def __init__(self, value: str | None, origin: str, *, explicit: bool = False) -> None:
+    def __init__(
+        self,
+        value: str | None,
+        origin: str,
+        *,
+        explicit: bool = False,
+        by_project: bool = False,
+    ) -> None:
         self.value = value
         self.origin = origin
         self.explicit = explicit
+        self.by_project = by_project
 
 
 class Sources:
@@ -61,7 +71,7 @@ class Sources:
         if named := self.environ.get("CI_SERVER_URL", "").strip():
             return Setting(named, "CI_SERVER_URL")
         if found := project_setting(self.directory, "server"):
-            return Setting(*found)
+            return Setting(*found, by_project=True)
         if own := self._user("server"):
             return Setting(own, user_file(self.environ))
         return Setting(DEFAULT_SERVER_URL, "default")
@@ -71,14 +81,19 @@ class Sources:
 
         What is kept belongs to one server, that of ``ci login`` or the one in the
         user's file: a project that names another server must not get hold of it.
+        What the environment has says nothing of a server, and so is for none that
+        only the project knows.
 
         Raises:
-            ConfigurationError: a file that had to be read is wrong.
+            ConfigurationError: a file that had to be read is wrong, or it is not
+                said that the server is to see the key.
 
         """
         if self.key_flag:
             return Setting(self.key_flag, "--api-key", explicit=True)
         if exported := self.environ.get("CI_API_KEY", "").strip():
+            if server.by_project:
+                self._require_known(server)
             return Setting(exported, "CI_API_KEY")
         kept = KeptKeys(credentials_file(self.environ)).find(server.value or "")
         if kept is not None:
@@ -91,6 +106,25 @@ class Sources:
         if server.value and server.value.rstrip("/") != home.rstrip("/"):
             return Setting(None, f"not used: the key in {origin} is for {home}")
         return Setting(key, origin)
+
+    def _require_known(self, server: Setting) -> None:
+        """Return if more than a project says that a server may see a key of the user's.
+
+        Raises:
+            ConfigurationError: that is not so, or the server's address is none.
+
+        """
+        from ci_client.connection import is_loopback_url
+
+        url = server.value or ""
+        kept = Credentials(credentials_file(self.environ)).find(url, even_if_shared=True)
+        own = origin_in(self._user("server") or "")
+        if is_loopback_url(url) or kept is not None or own == origin_in(url):
+            return
+        raise ConfigurationError(
+            f"CI_API_KEY is set, and only {server.origin} says that {url} is to see it",
+            hint=f"If you trust that server, say so: CI_SERVER_URL={url}, or --server {url}.",
+        )
 
     def organisation(self) -> Setting:
         """Return whom what is asked for belongs to; ``value`` is None where nobody says.

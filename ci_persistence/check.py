@@ -119,7 +119,7 @@ def _check_database(data: DataDirectory, connection: sqlite3.Connection) -> Iter
 def _check_webhooks(connection: sqlite3.Connection) -> Iterator[Finding]:
     tables = (
         (f"SELECT {WEBHOOK} FROM webhooks", webhook_from_row),  # noqa: S608 -- constants
-        (f"SELECT {DELIVERY} FROM webhook_deliveries", delivery_from_row),  # noqa: S608
+        (f"SELECT {DELIVERY} FROM webhook_deliveries", delivery_from_row),  # noqa: S608 -- constants
     )
     for query, read in tables:
         for row in connection.execute(query):

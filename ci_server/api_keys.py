@@ -77,14 +77,16 @@ class ApiKeys:
 
         Raises:
             UserNotFound, OrganisationNotFound: as they are named.
-            PermissionDenied: it could do more than whoever asks for it.
+            PermissionDenied: it could do more than whoever asks for it, or that is a token.
             InvalidRequest: it would live too long, or the user has too many.
 
         """
         owner = await self.owner(actor, asked.user)
         organisation = await self._organisation(owner, asked.organisation)
-        require_reach(actor, owner, asked.scopes, organisation)
-        return await self._make(owner, organisation, asked, await self._end_of(actor))
+        own = await self._key_of(actor)
+        require_reach(actor, owner, asked.scopes, organisation, own)
+        latest = None if own is None else own.expires_at
+        return await self._make(owner, organisation, asked, latest)
 
     async def make_on_the_machine(self, owner: User, asked: KeyRequest) -> tuple[ApiKey, str]:
         """Make a key for who may write the server's files, and so is above its accounts.
@@ -101,7 +103,7 @@ class ApiKeys:
 
         Raises:
             KeyNotFound: there is no such key.
-            PermissionDenied: it can do more than whoever asks.
+            PermissionDenied: it can do more than whoever asks, or that is a token.
             InvalidRequest: the new one would live too long.
             InvalidTransition: it is not good any more, or was rotated before.
 
@@ -109,10 +111,11 @@ class ApiKeys:
         old = await self.get(actor, key_id)
         now = self.clock.now().wall
         _require_rotatable(old, now)
-        require_reach(actor, await self.accounts.user(old.user_id), old.scopes, old.organisation)
+        owner, own = await self.accounts.user(old.user_id), await self._key_of(actor)
+        require_reach(actor, owner, old.scopes, old.organisation, own)
         # A key that replaces itself begins anew; one that replaces others does not let them
         # outlive it.
-        latest = None if old.id == actor.credential_id else await self._end_of(actor)
+        latest = None if own is None or own.id == old.id else own.expires_at
         expires = self._end(now, asked.expires_in, latest, before=old)
         new, secret = await self._add(
             replace(
@@ -176,11 +179,21 @@ class ApiKeys:
             raise unknown
         return found.id
 
-    async def _end_of(self, actor: Actor) -> datetime | None:
-        """Return when the key ends by which ``actor`` is known, None if never or if it is none."""
+    async def _key_of(self, actor: Actor) -> ApiKey | None:
+        """Return the key by which ``actor`` is known; None if it is by no credential that ends so.
+
+        Raises:
+            PermissionDenied: it is by a token, which is to leave nothing behind that outlives it.
+
+        """
+        if actor.credential is Credential.TOKEN:
+            raise PermissionDenied(
+                "a token makes no API keys: they would be good for longer than it is",
+                hint="Make them with the key that it was got with, or signed in at the server.",
+            )
         if actor.credential is not Credential.KEY:
             return None
-        return (await self.accounts.key(actor.credential_id)).expires_at
+        return await self.accounts.key(actor.credential_id)
 
     def _end(
         self,
@@ -217,9 +230,15 @@ class ApiKeys:
 
 
 def require_reach(
-    actor: Actor, owner: User, scopes: Collection[Scope], organisation: str | None
+    actor: Actor,
+    owner: User,
+    scopes: Collection[Scope],
+    organisation: str | None,
+    own: ApiKey | None = None,
 ) -> None:
-    """Return if ``actor`` can do all that a key of ``owner`` with these could.
+    """Return if ``actor`` can do all that a key of ``owner`` with these could, now and later.
+
+    ``own`` is the key by which ``actor`` is known, if it is by one.
 
     Raises:
         PermissionDenied: it could do more.
@@ -237,7 +256,9 @@ def require_reach(
         organisation: Role.ADMIN if owner.server_admin else owner.roles[organisation]
     }  # fmt: skip
     everywhere = owner.server_admin and organisation is None
-    if everywhere or not all(_reaches(actor, *each) for each in roles.items()):
+    # What the owner is given later is not for a key of one organisation either.
+    beyond_own = own is not None and own.organisation not in {None, organisation}
+    if everywhere or beyond_own or not all(_reaches(actor, *each) for each in roles.items()):
         raise PermissionDenied(
             "a key that is good for one organisation cannot make one that is good for others",
             hint="Name its organisation, or make it with another key.",

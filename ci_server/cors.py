@@ -33,8 +33,12 @@ SECURITY = (
         b"content-security-policy",
         b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
     ),
+    (b"cache-control", b"no-store"),
 )
-"""What every answer says unless it says otherwise: it is neither to be guessed at nor framed."""
+"""What every answer says unless it says otherwise: it is neither to be guessed at, framed nor kept.
+
+What there is to see depends on who asks, and browsers and proxies keep what nobody forbids.
+"""
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -28,7 +28,7 @@ _SESSION = SessionView(
 
 SIGN_IN = (
     SignInRequest(name="ada", password=_PASSWORD),
-    PasswordChange(password=_PASSWORD, new_password="copper lantern tuesday mist"),  # noqa: S106
+    PasswordChange(password=_PASSWORD, new_password="copper lantern tuesday mist"),  # noqa: S106 -- an example
     LinkRequest(link=_LINK, password=_PASSWORD, name="ada"),
     PasswordLinkView(
         url=f"https://ci.example/set-password?link={_LINK}", expires_at="2026-11-22T09:30:00.125Z"
@@ -37,7 +37,7 @@ SIGN_IN = (
     SignedIn(
         user="ada",
         session=_SESSION,
-        csrf_token="2fQ7c1yZ0pXk9sV3mB8nL5tR4wE6uI1oA0dG7hJ2kNs",  # noqa: S106
+        csrf_token="2fQ7c1yZ0pXk9sV3mB8nL5tR4wE6uI1oA0dG7hJ2kNs",  # noqa: S106 -- an example
     ),
     TokenRequest(scopes=[Scope.SUBMIT], organisation="acme", lifetime=300.0),
     TokenView(

@@ -66,8 +66,8 @@ async def list_keys(
     action=Action.MANAGE_OWN_KEYS,
     summary="Make an API key",
     description="The answer has the key itself, which is shown only here. It can do no more than "
-    "whoever makes it, and, made with a key, ends with that one at the latest. A server admin may "
-    "make one for another `user`.",
+    "whoever makes it, and, made with a key, ends with that one at the latest; a token makes none. "
+    "A server admin may make one for another `user`.",
     status_code=201,
     responses=problems(400, 401, 403, 404, 503),
     **_SHOWN,

@@ -58,8 +58,9 @@ def test_without_origins_no_page_is_answered(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["/health", "/jobs/none", "/nothing", "/schema"])
-def test_answers_are_neither_guessed_at_nor_framed(server, path):
+def test_answers_are_neither_guessed_at_nor_framed_nor_kept(server, path):
     headers = server.get(path).headers
+    assert headers["cache-control"] == "no-store"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
     assert headers["referrer-policy"] == "no-referrer"

@@ -141,6 +141,14 @@ class TestMaking:
             {"organisation": "acme", "role": "member"}
         ]
 
+    def test_nor_one_that_would_be_good_for_others_later(self, server, people):
+        of_acme = people.key("bob", organisation="acme")  # the only one that bob is in
+        answer = post(server, API, of_acme, name="x")
+        assert "one organisation" in problem(answer, 403, "permission_denied")
+        everywhere = key_id(people.key("bob")["Authorization"])
+        problem(post(server, f"{API}/{everywhere}/rotate", of_acme), 403, "permission_denied")
+        assert make(server, of_acme, organisation="acme")["organisation"] == "acme"
+
     def test_a_server_admins_key_of_one_organisation_is_no_server_admin(self, server, people):
         narrow = people.key("root", organisation="acme")
         for wider in ({}, {"organisation": "beta"}):
@@ -177,7 +185,7 @@ class TestMaking:
             ("scopes", []),
             ("scopes", ["write"]),
             ("scopes", "read"),
-            ("expires_in", 0),
+            ("expires_in", 0.5),
             ("expires_in", -1),
             ("expires_in", "90d"),
             ("expires_in", 1e300),

@@ -8,10 +8,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
+from ci_common.access import Action
 from ci_common.audit import AuditedAction
 from ci_common.clock import SystemClock
+from ci_server.guard import action_of
+from ci_server.sign_in.credentials import FORM_KEY
 from tests.contract.http_harness import RunningServer, running_server
+from tests.contract.routes import all_routes
 from tests.contract.sign_in_people import OTHER, PASSWORD, Browser, People
 
 COOKIE = "ci_session"
@@ -158,6 +164,43 @@ def test_a_page_of_another_site_cannot_use_a_session(people, browser) -> None:
             assert answer.status_code == 403, (headers, method, path, answer.text)
     assert browser.get("/sessions").status_code == 200
     assert browser.delete("/sessions").status_code == 204
+
+
+def test_no_route_changes_anything_for_a_cookie_alone(people, browser, server) -> None:
+    people.add("shafi", server_admin=True)
+    browser.sign_in("shafi")
+    del browser.headers["CI-CSRF-Token"]
+    changing = [
+        each
+        for each in all_routes()
+        if each.method in {"POST", "PUT", "PATCH", "DELETE"}
+        and action_of(each.handler) is not Action.BE_THERE
+        and FORM_KEY not in each.handler.opt
+    ]
+    assert len(changing) > 30
+    for each in changing:
+        path = re.sub(r"\{[^}]*\}", "x", each.path)
+        answer = browser.request(each.method, server.url + path)
+        assert answer.status_code == 403, str(each)
+        assert "CI-CSRF-Token" in answer.json()["detail"], str(each)
+    assert browser.get("/session").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "says", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+def test_a_page_of_another_site_hears_nothing_by_a_socket_of_a_session(
+    people, browser, server, says
+) -> None:
+    people.add(f"adi-{len(str(says))}", server_admin=True)
+    browser.sign_in(f"adi-{len(str(says))}")
+    address = server.url.replace("http", "ws", 1) + "/api/v1/events"
+    cookie = {"Cookie": f"{COOKIE}={browser.cookies[COOKIE]}"}
+    with pytest.raises(InvalidStatus) as refused:
+        connect(address, additional_headers=cookie | says)
+    assert refused.value.response.status_code == 403
+    with connect(address, additional_headers=cookie, origin=server.url):
+        pass
 
 
 def test_the_token_of_another_session_is_not_good(people, browser, another) -> None:

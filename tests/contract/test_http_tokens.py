@@ -147,6 +147,15 @@ def test_a_token_is_not_exchanged_for_another(machines) -> None:
     assert answer.status_code == 403
 
 
+def test_a_token_leaves_no_key_behind_that_outlives_it(machines, server) -> None:
+    key, text = machines.key(machines.add("katherine"))
+    token, keys = machines.token(text), f"{server.url}/api/v1/keys"
+    for address, asked in ((keys, {"name": "for ever"}), (f"{keys}/{key.id}/rotate", {})):
+        answer = httpx2.post(address, json=asked, headers=bearer(token), timeout=30)
+        assert (answer.status_code, answer.json()["code"]) == (403, "permission_denied")
+    assert [each["id"] for each in machines.get("/api/v1/keys", token).json()] == [key.id]
+
+
 def test_a_token_ends_with_its_key_its_user_and_its_session(machines, server) -> None:
     user = machines.add("jean", roles={"org_acme": Role.VIEWER})
     key, text = machines.key(user)

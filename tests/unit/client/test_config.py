@@ -121,6 +121,28 @@ def test_a_project_cannot_send_the_own_key_to_a_server_of_its_choice(
     assert "http://own:1" in key.origin
 
 
+def test_nor_the_key_of_the_environment(project: Path, own: Path) -> None:
+    environ = {"CI_API_KEY": "env-key"}
+    (project / "ci.toml").write_text('server = "https://evil:1"\n')
+    found = sources(project, environ)
+    with pytest.raises(ConfigurationError, match=r"only .*ci\.toml says that https") as why:
+        found.api_key(found.server())
+    assert "CI_SERVER_URL=https://evil:1" in str(why.value.hint)
+    said = sources(project, environ | {"CI_SERVER_URL": "https://evil:1"})
+    assert said.api_key(said.server()).value == "env-key"
+    Credentials(credentials_file({})).keep("https://evil:1", "kept-key")
+    assert found.api_key(found.server()).value == "env-key"
+
+
+@pytest.mark.parametrize("server", ["http://own:1/", "http://localhost:9", "http://127.0.0.1:9"])
+def test_a_project_may_name_a_server_that_is_ones_own(
+    project: Path, own: Path, server: str
+) -> None:
+    (project / "ci.toml").write_text(f'server = "{server}"\n')
+    found = sources(project, {"CI_API_KEY": "env-key"})
+    assert found.api_key(found.server()).value == "env-key"
+
+
 def test_an_unreadable_file_is_only_a_problem_when_it_is_needed(project: Path) -> None:
     (project / "ci.toml").write_text("server = ")
     assert sources(project, server="http://flag:1").server().value == "http://flag:1"
