@@ -182,6 +182,7 @@ def key_from_stdin(line: str) -> str:
     key = line.strip()
     if not key:
         raise ConfigurationError(
-            "no API key came on stdin", hint="Pipe it in: ci --api-key - … < keyfile"
+            "no API key came on stdin",
+            hint="Pipe it in: ci login < keyfile, or ci --api-key - … < keyfile",
         )
     return key

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ci_client.connection import ServerBusy, describe, refuse_problems, unreachable
 from ci_client.exchange import BrokenExchange, NotConnected
 from ci_client.messages import messages
-from ci_common.errors import ServerRefused, ServerUnreachable
+from ci_common.errors import QuotaExceeded, ServerRefused, ServerUnreachable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ci_client.exchange import Response
     from ci_client.patience import Patience
+    from ci_common.errors import CIError
 
 Event = dict[str, "Any"]
 """A ``type`` and what belongs to it; the types are those of ``ci_common.events``."""
@@ -133,6 +134,12 @@ def refuse_other_content(response: Response) -> None:
         )
 
 
+def _too_much(error: CIError) -> str:
+    if isinstance(error, QuotaExceeded):
+        return f"{error.detail}; waiting…"
+    return "the server takes no more requests from here for now; waiting…"
+
+
 def wait_to_retry(patience: Patience, url: str, failure: Exception) -> None:
     """Return when it is time for another attempt after ``failure``.
 
@@ -145,9 +152,7 @@ def wait_to_retry(patience: Patience, url: str, failure: Exception) -> None:
             failure.detail,
             failure.error,
             at_least=failure.retry_after,
-            notice="the server takes no more requests from here for now; waiting…"
-            if failure.limited
-            else None,
+            notice=_too_much(failure.error) if failure.limited else None,
         )
         return
     error = unreachable(url, failure)

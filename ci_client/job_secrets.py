@@ -6,9 +6,9 @@ from typing import IO, Any
 from urllib.parse import quote, urlencode
 
 from ci_client.session import Session
-from ci_client.table import aligned
+from ci_client.table import aligned, time_of
 from ci_common.errors import InvalidRequest
-from ci_common.job_secrets import LARGEST_VALUE
+from ci_common.job_secrets import LARGEST_VALUE, check_secret_value
 
 SecretDict = dict[str, Any]
 """A secret without its value, as ``ci_common.api.job_secrets`` has it."""
@@ -27,7 +27,11 @@ class SecretCalls:
         return found
 
     def set(self, name: str, project: str, value: str) -> SecretDict:
-        """Keep a value; return what may be seen of the secret."""
+        """Keep a value; return what may be seen of the secret.
+
+        Raises ``InvalidRequest``, without a request, for what cannot be one.
+        """
+        check_secret_value(value)
         found: SecretDict = self._session.manage("PUT", _path(name, project), {"value": value})
         return found
 
@@ -62,7 +66,7 @@ def secrets_table(secrets: Sequence[SecretDict]) -> list[str]:
             each["name"],
             each["project"] or "-",
             *([each["organisation"]] if with_organisation else []),
-            each["updated_at"],
+            time_of(each["updated_at"]),
         ]
         for each in secrets
     ]

@@ -47,6 +47,7 @@ def job_lines(job: Mapping[str, Any]) -> list[str]:
         "state": state_of(job),
         "waits": job.get("waiting"),
         "expected": _expected("starts", job.get("expected_start")),
+        "organisation": job.get("organisation"),
         "project": job.get("project"),
         "submitter": job.get("submitter"),
         "labels": ", ".join(_label(*each) for each in (job.get("labels") or {}).items()),

@@ -92,12 +92,17 @@ def _taken(what: str, name: str) -> NameTaken:
 
 def no_user(known_by: str) -> UserNotFound:
     """Return the error of a user that there is not."""
-    return UserNotFound(f"there is no user {known_by!r}")
+    return UserNotFound(
+        f"there is no user {known_by!r}", hint="On the server, `ci admin user ls` shows all."
+    )
 
 
 def no_organisation(known_by: str) -> OrganisationNotFound:
     """Return the error of an organisation that there is not."""
-    return OrganisationNotFound(f"there is no organisation {known_by!r}")
+    return OrganisationNotFound(
+        f"there is no organisation {known_by!r}",
+        hint="`ci whoami` shows yours; on the server, `ci admin org ls` shows all.",
+    )
 
 
 def no_key(key_id: str) -> KeyNotFound:

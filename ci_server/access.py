@@ -146,7 +146,9 @@ async def _named(connection: AnyConnection, name: str, visible: Within) -> Organ
             hint="Leave it out: this server has no accounts.",
         )
     # What it may not see and what is not there are one and the same answer.
-    unknown = OrganisationNotFound(f"there is no organisation {name[:80]!r}")
+    unknown = OrganisationNotFound(
+        f"there is no organisation {name[:80]!r}", hint="`ci whoami` shows those you are in."
+    )
     try:
         found = await _parts(connection).accounts.organisation_named(name)
     except OrganisationNotFound:

@@ -1,10 +1,18 @@
 """A server that others can reach has accounts: whoever reaches one without runs code on it."""
 
+import logging
 from urllib.parse import urlsplit
 
 from ci_common.errors import ConfigurationError
 from ci_server.authentication import Authentication
 from ci_server.settings import Settings, is_loopback
+
+OPEN_WARNING = (
+    "there are no accounts, and by --let-anyone-run-code whoever reaches this server can run "
+    "anything here; CI_ACCOUNTS=on ends that"
+)
+
+_logger = logging.getLogger(__name__)
 
 _WAYS_OUT = (
     "Set CI_ACCOUNTS=on, and make the first admin with the link that the server then logs; or "
@@ -22,7 +30,10 @@ async def refuse_exposed(settings: Settings, host: str, authentication: Authenti
         ConfigurationError: others could run code here.
 
     """
-    if settings.let_anyone_run_code or await authentication.in_force():
+    if await authentication.in_force():
+        return
+    if settings.let_anyone_run_code:
+        _logger.warning("%s", OPEN_WARNING)
         return
     if not is_loopback(host):
         raise _refused(

@@ -58,3 +58,7 @@ def show_given(invocation: Invocation, made: Mapping[str, Any], *, as_json: bool
     if "link" in made:
         until = made["link_expires_at"]
         invocation.terminal.note(f"by this link it chooses a password, once, until {until}")
+        if made["link"].startswith("http://"):
+            invocation.terminal.note(
+                "if the server is not at that address, set CI_PUBLIC_URL, or CI_PORT as it has it"
+            )

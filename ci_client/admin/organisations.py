@@ -225,17 +225,19 @@ def members(
 @data_dir_option
 @pass_invocation
 def add(
-    invocation: Invocation, *, organisation: str, user: str, role: str, data_dir: Path | None
+    invocation: Invocation, *, organisation: str, user: str, role: str | None, data_dir: Path | None
 ) -> int:
     """Make USER a member of the organisation ORG, or give it another role there."""
     from ci_common.access import Role
 
+    given = Role(role or "member")
+
     async def work(accounts: "Accounts") -> "tuple[User, Organisation]":
         found = await accounts.store.organisation_named(organisation)
-        return await accounts.set_role(found, user, Role(role)), found
+        return await accounts.set_role(found, user, given), found
 
     member, found = with_accounts(data_dir, work)
-    invocation.terminal.note(f"{member.name} is {role} of {found.name} now")
+    invocation.terminal.note(f"{member.name} is {given.value} of {found.name} now")
     return Exit.PASSED
 
 

@@ -29,9 +29,7 @@ name_argument = click.argument("name")
 role_option = click.option(
     "--role",
     type=click.Choice(ROLES),
-    default="member",
-    show_default=True,
-    help="What it is there.",
+    help="What it is there; `member` if not said.",
 )
 
 
@@ -65,7 +63,7 @@ def create(  # noqa: PLR0913 -- its options
     admin: bool,
     email: str,
     org: str | None,
-    role: str,
+    role: str | None,
     password: bool,
     password_stdin: bool,
     key: bool,
@@ -80,11 +78,13 @@ def create(  # noqa: PLR0913 -- its options
     from ci_common.access import Role
     from ci_common.api.accounts import UserRequest
 
+    if role is not None and org is None:
+        raise click.UsageError("--role is what it is in an organisation: say which with --org")
     asked = UserRequest(
         name=name,
         email=email,
         server_admin=admin,
-        organisations={} if org is None else {org: Role(role)},
+        organisations={} if org is None else {org: Role(role or "member")},
     )
     chosen = said_password(prompt=password, stdin=password_stdin)
 

@@ -195,9 +195,14 @@ def _seconds(text: str, option: str) -> float:
     from ci_common.quantities import parse_seconds
 
     try:
-        return parse_seconds(text)
+        seconds = parse_seconds(text)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint=option) from error
+    if not seconds and option == "--expires":
+        raise click.BadParameter(
+            "a key that is over at once is good for nothing", param_hint=option
+        )
+    return seconds
 
 
 def show_secret(invocation: Invocation, made: Mapping[str, Any], *, as_json: bool) -> None:

@@ -44,12 +44,12 @@ async def show_sign_in(request: AnyRequest, state: State, back_to: Next = "") ->
 async def post_sign_in(request: AnyRequest) -> Response[Any]:
     """Sign in with what was typed."""
     form = await request.form()
-    back_to = local_path(text_of(form, "next"))
+    back_to, name = local_path(text_of(form, "next")), text_of(form, "name")
     try:
         _require_visit(request, text_of(form, csrf.FIELD))
-        _, opened = await signed_in(request, text_of(form, "name"), text_of(form, "password"))
+        _, opened = await signed_in(request, name, text_of(form, "password"))
     except CIError as error:
-        return _sign_in_form(request, back_to, error)
+        return _sign_in_form(request, back_to, error, name)
     answer = redirect(back_to)
     keep_session(answer, request, opened)
     cookies.drop_on(answer, request, (cookies.VISIT,))
@@ -97,11 +97,14 @@ def require_same(password: str, again: str) -> None:
         raise InvalidRequest("the new password was not typed twice alike")
 
 
-def _sign_in_form(request: AnyRequest, back_to: str, error: CIError | None = None) -> Response[str]:
+def _sign_in_form(
+    request: AnyRequest, back_to: str, error: CIError | None = None, name: str = ""
+) -> Response[str]:
     oidc = service_of(request).oidc
     visit = cookies.read(request, cookies.VISIT) or new_secret()
     label = None if oidc is None else oidc.label
-    answer = page(sign_in_page(form_token(visit), back_to, label, said_of(error)), error)
+    html = sign_in_page(form_token(visit), back_to, label, said_of(error), name=name)
+    answer = page(html, error)
     cookies.set_on(answer, request, cookies.VISIT, visit)
     return answer
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
 from urllib.parse import quote
 
-from ci_common.clock import format_utc
 from ci_common.sign_in import Session
 from ci_server.sign_in.csrf import FIELD
 from ci_server.sign_in.passwords import LONGEST, SHORTEST
@@ -47,8 +47,13 @@ class Said:
     is_wrong: bool = True
 
 
-def sign_in_page(token: str, back_to: str, provider: str | None, said: Said | None = None) -> str:
-    """Return the page with the form; ``provider`` is what people call it, None for none."""
+def sign_in_page(
+    token: str, back_to: str, provider: str | None, said: Said | None = None, *, name: str = ""
+) -> str:
+    """Return the page with the form; ``provider`` is what people call it, None for none.
+
+    ``name`` is what was typed before: who mistypes a password does not type the name again.
+    """
     fields = _hidden(token, next=back_to)
     other = ""
     if provider is not None:
@@ -58,8 +63,8 @@ def sign_in_page(token: str, back_to: str, provider: str | None, said: Said | No
         "Sign in",
         f"""{_told(said)}
 <form method="post" action="/sign-in">{fields}
-{_field("name", "Name", "text", "username", focus=True)}
-{_field("password", "Password", "password", "current-password")}
+{_field("name", "Name", "text", "username", value=name, focus=not name)}
+{_field("password", "Password", "password", "current-password", focus=bool(name))}
 <button>Sign in</button></form>{other}""",
     )
 
@@ -69,10 +74,7 @@ def set_password_page(token: str, link: str, user: str | None, said: Said | None
     name = (
         _field("name", "Your name here", "text", "username", focus=True)
         if user is None
-        else (
-            f"<p>For the user <strong>{escape(user)}</strong>.</p>"
-            f'<input type="hidden" name="name" value="{escape(user)}" autocomplete="username">'
-        )
+        else (f"<p>For the user <strong>{escape(user)}</strong>.</p>{_whose(user)}")
     )
     title = "Make the first admin" if user is None else "Choose a password"
     return _page(
@@ -109,7 +111,8 @@ def account_page(
 <h2>Where you are signed in</h2><ul>{listed}</ul>
 <form method="post" action="/account/sessions">{_hidden(token, session="others")}
 <button>Sign out everywhere else</button></form>{connect}
-<h2>Another password</h2><form method="post" action="/account/password">{_hidden(token)}
+<h2>Another password</h2>
+<form method="post" action="/account/password">{_hidden(token)}{_whose(user)}
 {_field("password", "Present password", "password", "current-password")}
 {_new_password()}<button>Change it</button></form>""",
     )
@@ -149,10 +152,21 @@ def _told(said: Said | None) -> str:
     return f'<p class="{kind}" role="{role}">{escape(said.text)}{hint}</p>'
 
 
-def _field(name: str, label: str, kind: str, fills: str, *, focus: bool = False) -> str:
+def _field(
+    name: str, label: str, kind: str, fills: str, *, value: str = "", focus: bool = False
+) -> str:
+    filled = f' value="{escape(value)}"' if value else ""
     return (
         f'<label for="{name}">{label}</label><input id="{name}" name="{name}" type="{kind}" '
-        f'autocomplete="{fills}" required{" autofocus" if focus else ""}>'
+        f'autocomplete="{fills}"{filled} required{" autofocus" if focus else ""}>'
+    )
+
+
+def _whose(user: str) -> str:
+    # Not of type hidden: by this, password managers know whose password it is that they keep.
+    return (
+        f'<input type="text" name="name" value="{escape(user)}" autocomplete="username" '
+        f'aria-label="Name" readonly hidden>'
     )
 
 
@@ -175,9 +189,13 @@ def _session(token: str, session: Session, current: str) -> str:
     )
     return (
         f"<li><strong>{escape(session.address)}</strong>{' (here)' if here else ''}<br>{what}<br>"
-        f"since {format_utc(session.created_at)}, last used {format_utc(session.last_seen_at)}"
+        f"since {_time(session.created_at)}, last used {_time(session.last_seen_at)}"
         f"{button}</li>"
     )
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def _hidden(token: str, **values: str) -> str:

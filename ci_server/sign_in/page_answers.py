@@ -30,9 +30,7 @@ def page(html: str, error: CIError | None = None, status: int = 200) -> Response
     headers = dict(_HEADERS)
     if error is not None:
         status = STATUS_OF_CODE[error.code]
-    return Response(
-        html, status_code=status, media_type="text/html; charset=utf-8", headers=headers
-    )
+    return Response(html, status_code=status, media_type="text/html", headers=headers)
 
 
 def redirect(path: str) -> Redirect:

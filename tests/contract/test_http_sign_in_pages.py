@@ -91,7 +91,22 @@ def test_what_is_wrong_is_said_on_the_page_and_typed_again(people, page) -> None
     assert wrong.status_code == 401
     assert "The name or the password is wrong." in wrong.text
     assert 'role="alert"' in wrong.text
-    assert page.fill(wrong, "/sign-in", name="grace", password=PASSWORD).status_code == 303
+    assert wrong.headers["content-type"] == "text/html; charset=utf-8"
+    # The name is there still.
+    assert page.fill(wrong, "/sign-in", password=PASSWORD).status_code == 303
+
+
+def test_what_was_typed_as_a_name_is_text_on_the_page(people, page) -> None:
+    typed = "\"><b>'"
+    wrong = page.sign_in(typed, password="wrong")
+    assert "<b>" not in wrong.text
+    assert page.form(wrong, "/sign-in")["name"] == typed
+
+
+def test_password_managers_can_tell_whose_password_it_is(people, page) -> None:
+    people.add("edith")
+    page.sign_in("edith")
+    assert page.form(page.get("/account"), "/account/password")["name"] == "edith"
 
 
 def test_nobody_is_sent_elsewhere(people, page) -> None:

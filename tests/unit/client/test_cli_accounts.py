@@ -120,6 +120,7 @@ class TestUsers:
         [
             (("create", "a b"), "is none for a user"),
             (("create", "ROOT"), "there is a user 'ROOT' already"),
+            (("create", "ada", "--role", "admin"), "say which with --org"),
             (("create", "ada", "--org", "nowhere"), "there is no organisation 'nowhere'"),
             (("create", "ada", "--email", "x"), "is not an address"),
             (("show", "nobody"), "there is no user 'nobody'"),

@@ -29,6 +29,17 @@ def test_it_waits_as_long_as_it_is_told_and_says_so(
     assert len(script.seen) == 3
 
 
+def test_it_says_which_quota_it_waits_for(
+    ci: Ci, script: Script, monkeypatch: pytest.MonkeyPatch, project
+) -> None:
+    monkeypatch.chdir(project)
+    full = "the organisation has 3 jobs queued, and may have 3"
+    script.will(problem(429, "quota_exceeded", full, Retry_After="0"), job_stream())
+    outcome = ci("submit", ".")
+    assert outcome.code == 0, outcome.err
+    assert f"{full}; waiting…" in outcome.err
+
+
 def test_it_does_not_wait_for_ever(ci: Ci, script: Script) -> None:
     script.will(problem(429, "rate_limited", "more than 3 reads in 60 seconds", Retry_After="600"))
     outcome = ci("status", "last")

@@ -54,6 +54,15 @@ def test_a_value_from_a_file_as_it_is(ci: Ci, script: Script, tmp_path) -> None:
     assert asked(script)[0][2] == {"value": "one line\r\nanother\n"}
 
 
+def test_a_value_that_cannot_be_masked_is_not_sent(ci: Ci, script: Script, piped) -> None:
+    piped(b"hunter2\n")
+    outcome = ci("secret", "set", "TOKEN")
+    assert outcome.code == 2
+    assert "fewer than 8 bytes" in outcome.err
+    assert "masked" in outcome.err
+    assert not script.seen
+
+
 def test_a_file_that_is_not_there_or_no_text(ci: Ci, tmp_path) -> None:
     assert ci("secret", "set", "TOKEN", "--from-file", str(tmp_path / "no")).code == 2
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")

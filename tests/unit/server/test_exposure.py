@@ -8,7 +8,7 @@ import uvicorn
 
 from ci_common.errors import ConfigurationError
 from ci_server import listening
-from ci_server.exposure import refuse_exposed
+from ci_server.exposure import OPEN_WARNING, refuse_exposed
 from ci_server.settings import Settings, load_settings
 
 
@@ -55,10 +55,12 @@ async def test_on_this_machine_nothing_is_asked(host, settings):
 
 
 @pytest.mark.parametrize(("host", "settings", "_named"), EXPOSED)
-async def test_with_accounts_or_by_the_flag_it_is_for_others_too(host, settings, _named):
+async def test_with_accounts_or_by_the_flag_it_is_for_others_too(host, settings, _named, caplog):
     await refuse_exposed(chosen(settings), host, Accounts(in_force=True))
+    assert not caplog.messages
     flag = {"let_anyone_run_code": "true"}
     await refuse_exposed(chosen(settings | flag), host, Accounts(in_force=False))
+    assert caplog.messages == [OPEN_WARNING]
 
 
 @pytest.mark.parametrize(
