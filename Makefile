@@ -19,7 +19,7 @@ demo: ## Run a sample project's tests in a container, from nothing
 test: ## Run all tests (sets everything up first)
 	@scripts/setup && scripts/ensure-promtool || true
 	@scripts/ensure-oidc-provider || true
-	@$(RUN) python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
+	@$(RUN) scripts/run-tests -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 soak: ## Run the long tests, which `test` leaves out (minutes; SIMULATION_SEED=n repeats a simulation)
 	@$(RUN) python -m pytest -m soak -s $(PYTEST_ARGS)

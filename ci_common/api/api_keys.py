@@ -16,7 +16,8 @@ _A_CENTURY = 100 * 365 * _A_DAY
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 OwnerName = Annotated[str, msgspec.Meta(max_length=64)]
 Scopes = Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=len(Scope))]
-Life = Annotated[float, msgspec.Meta(gt=0, le=_A_CENTURY)]
+# A least value of 0 is left out of the description by the framework.
+Life = Annotated[float, msgspec.Meta(ge=1, le=_A_CENTURY)]
 Overlap = Annotated[float, msgspec.Meta(ge=0, le=30 * _A_DAY)]
 
 

@@ -16,6 +16,15 @@ async def strictly(request: AnyRequest, document: T) -> T:
     Raises ``InvalidRequest``.
     """
     try:
-        return msgspec.convert(await request.json(), type(document))
+        return msgspec.convert(_with_integers(await request.json()), type(document))
     except msgspec.ValidationError as error:
         raise InvalidRequest(str(error)) from None
+
+
+def _with_integers(value: object) -> object:
+    """Return what was sent; to JSON, and so to the description, 4.0 is the integer 4."""
+    if isinstance(value, dict):
+        return {name: _with_integers(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_with_integers(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

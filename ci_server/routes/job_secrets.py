@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-import msgspec
 from litestar import Response, delete, get, put
 from litestar.datastructures import State
 from litestar.openapi import ResponseSpec
@@ -25,6 +24,7 @@ from ci_server.audit import audit
 from ci_server.job_query import AnyRequest
 from ci_server.organisations import organisation_name, organisation_names
 from ci_server.parts import parts_of
+from ci_server.routes.bodies import strictly
 from ci_server.routes.openapi import problems
 from ci_server.uploads import LONGEST_PROJECT
 
@@ -101,7 +101,7 @@ async def set_secret(
     """Keep a value."""
     parts = parts_of(state)
     place = await _place(request, name, project)
-    value = check_secret_value((await _strictly(request, data)).value)
+    value = check_secret_value((await strictly(request, data)).value)
     now = parts.submissions.clock.now().wall
     secret, is_new = await parts.repository.secrets.set(place, value, now=now)
     await audit(request, AuditedAction.SECRET_SET, _subject(place), organisation=place.organisation)
@@ -148,11 +148,3 @@ async def _place(request: AnyRequest, name: str, project: str) -> SecretPlace:
         raise InvalidRequest("project: its name is not printable text")
     organisation = await organisation_for(request, Action.MANAGE_SECRETS)
     return SecretPlace(organisation=organisation, project=project, name=name)
-
-
-async def _strictly(request: AnyRequest, document: SecretRequest) -> SecretRequest:
-    """Return the body as it was sent: the framework takes a number for text."""
-    try:
-        return msgspec.convert(await request.json(), type(document))
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(str(error)) from None

@@ -1,9 +1,8 @@
 """Webhooks: who is told of jobs."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
 from litestar import delete, get, patch, post
 from litestar.datastructures import State
 from litestar.params import JSONBody
@@ -19,11 +18,11 @@ from ci_common.api.webhooks import (
     delivery_view,
 )
 from ci_common.audit import AuditedAction
-from ci_common.errors import InvalidRequest
 from ci_server.access import organisation_for, within_asked
 from ci_server.job_query import AnyRequest
 from ci_server.organisation_filter import OrganisationName
 from ci_server.parts import parts_of
+from ci_server.routes.bodies import strictly
 from ci_server.routes.deliveries import (
     WebhookId,
     get_delivery,
@@ -41,8 +40,6 @@ from ci_server.webhook_access import (
     visible_webhook,
 )
 from ci_server.webhooks import Webhooks, what_changes
-
-_Document = TypeVar("_Document", WebhookRequest, WebhookChange, WebhookRotation)
 
 _SHOWN: dict[str, Any] = {
     "tags": ["webhooks"],
@@ -65,7 +62,7 @@ async def add_webhook(
     request: AnyRequest, state: State, data: JSONBody[WebhookRequest]
 ) -> WebhookWithSecret:
     """Keep a webhook."""
-    asked = await _strictly(request, data)
+    asked = await strictly(request, data)
     organisation = await organisation_for(request, Action.MANAGE_WEBHOOKS)
     webhook = await _webhooks(state).add(asked, organisation)
     await note_webhook(request, AuditedAction.WEBHOOK_ADD, webhook)
@@ -115,7 +112,7 @@ async def change_webhook(
     request: AnyRequest, state: State, webhook_id: WebhookId, data: JSONBody[WebhookChange]
 ) -> WebhookView:
     """Change a webhook."""
-    change = await _strictly(request, data)
+    change = await strictly(request, data)
     found = await managed_webhook(request, webhook_id)
     webhook = await _webhooks(state).change(found.id, change)
     await note_webhook(request, AuditedAction.WEBHOOK_CHANGE, webhook, what_changes(change))
@@ -174,7 +171,7 @@ async def rotate_webhook(
     data: JSONBody[WebhookRotation | None] = None,
 ) -> WebhookWithSecret:
     """Replace a secret."""
-    asked = WebhookRotation() if data is None else await _strictly(request, data)
+    asked = WebhookRotation() if data is None else await strictly(request, data)
     found = await managed_webhook(request, webhook_id)
     webhook = await _webhooks(state).rotate(found.id, asked)
     await note_webhook(request, AuditedAction.WEBHOOK_ROTATE, webhook)
@@ -198,11 +195,3 @@ WEBHOOK_HANDLERS = (
 
 def _webhooks(state: State) -> Webhooks:
     return parts_of(state).webhooks
-
-
-async def _strictly(request: AnyRequest, document: _Document) -> _Document:
-    """Return the body as it was sent: the framework takes 0 for no, and text for a number."""
-    try:
-        return msgspec.convert(await request.json(), type(document))
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(str(error)) from None

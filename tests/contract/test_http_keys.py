@@ -185,7 +185,7 @@ class TestMaking:
             ("scopes", []),
             ("scopes", ["write"]),
             ("scopes", "read"),
-            ("expires_in", 0),
+            ("expires_in", 0.5),
             ("expires_in", -1),
             ("expires_in", "90d"),
             ("expires_in", 1e300),
