@@ -46,7 +46,7 @@ reference: ## Write examples/server.yaml and the list of settings in docs/config
 	@.venv/bin/python -m ci_server.configuration_text
 
 audit: ## Look for known holes in the pinned dependencies (asks PyPI's advisory database)
-	@scripts/setup && .venv/bin/uv tool run --quiet pip-audit --requirement constraints.txt --disable-pip
+	@scripts/setup && .venv/bin/uv tool run --quiet pip-audit --strict --requirement constraints.txt --disable-pip
 
 constraints: ## Write constraints.txt anew from pyproject.toml
 	@.venv/bin/uv pip compile --quiet pyproject.toml --all-extras --universal --generate-hashes \

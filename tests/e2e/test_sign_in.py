@@ -66,10 +66,10 @@ def test_the_first_start_leads_to_an_admin_who_signs_in(servers, namespace):
     server.terminate()
     server.start()
     assert len(links(server)) == 2
-    made = server.ci("admin", "user", "link", "root", "--json")
+    made = server.ci("admin", "user", "password", "root", "--link", "--json")
     assert made.returncode == 0, made.stderr
-    url = json.loads(made.stdout)["url"]
-    assert server.ci("admin", "user", "link", "nobody").returncode == 2
+    url = json.loads(made.stdout)["link"]
+    assert server.ci("admin", "user", "password", "nobody", "--link").returncode == 2
     with httpx2.Client(timeout=60) as browser:
         again = f"{server.url}/set-password?" + url.partition("?")[2]
         typed = {"new_password": PASSWORD + "!", "again": PASSWORD + "!"}

@@ -24,7 +24,8 @@ class Cause(StrEnum):
 class SimulatedContainer(FakeContainer):
     """Writes text that is its own; ``number`` tells containers apart whatever they are called.
 
-    ``output`` is what its readers are to have in the end. ``ended_at`` is on the loop's clock.
+    ``output`` is what its readers are to have in the end, but for the ``secret`` it says.
+    ``ended_at`` is on the loop's clock.
     ``unwatched``: whether the engine was away in its time, and all who listen to it cut off.
     """
 
@@ -44,6 +45,7 @@ class SimulatedContainer(FakeContainer):
         self.fed_for: tuple[str, int] | None = None
         self.begun = False
         self.installs = False
+        self.secret = b""
         self.hides_its_end = False
         self.unwatched = False
         self.ended_at = math.inf
@@ -60,14 +62,23 @@ class SimulatedContainer(FakeContainer):
 
     def say_a_line(self) -> None:
         """Write the first line of its text."""
-        self.say(len(b"!0000 says 0>\n"))
+        self.say(len(self._line(0)))
 
     def say(self, length: int) -> None:
         """Write the next bytes of a text that no other container has."""
-        initial = _INITIALS[self.number % len(_INITIALS)]
         while len(self._text) < len(self.output) + length:
-            self._text += b"%c%04d says %d>\n" % (initial, self.number % 10_000, len(self._text))
+            self._text += self._line(len(self._text))
         self.write(self._text[len(self.output) : len(self.output) + length])
+
+    def _line(self, position: int) -> bytes:
+        initial = _INITIALS[self.number % len(_INITIALS)]
+        return b"%c%04d says %b%d>\n" % (initial, self.number % 10_000, self.secret, position)
+
+    @property
+    def visible(self) -> bytes:
+        """What may be seen of its output."""
+        said = bytes(self.output)
+        return said.replace(self.secret, b"*" * len(self.secret)) if self.secret else said
 
     @property
     def record(self) -> bytes:

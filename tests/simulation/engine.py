@@ -15,6 +15,7 @@ from ci_controller.job_script import PREPARED
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import FakeContainer, FakeEngine
 from tests.simulation.containers import Cause, SimulatedContainer
+from tests.simulation.submission import SECRET, SECRET_NAME
 
 CALL_DEADLINE = 30.0
 """Seconds after which a call of the engine gives up."""
@@ -223,6 +224,8 @@ class SimulatedEngine(FakeEngine):
         assert owner is not None, "standbys are fed under a job's name"
         container.fed_for = owner
         container.installs = f">{PREPARED}".encode() in container.files["job.sh"]
+        if f"{SECRET_NAME}={SECRET}\n".encode() in container.files["env"]:
+            container.secret = SECRET.encode()
         if not self.mute:
             self.begin(container)
 

@@ -16,7 +16,7 @@ from tests.simulation.containers import Cause, SimulatedContainer
 from tests.simulation.disk import Disk
 from tests.simulation.engine import SimulatedEngine
 from tests.simulation.promises import Promises
-from tests.simulation.submission import TIME_LIMIT
+from tests.simulation.submission import MOST_RUNNING, ORGANISATION, TIME_LIMIT
 
 _OWN_VERDICTS = frozenset(
     {EndReason.PASSED, EndReason.FAILED, EndReason.NO_TESTS, EndReason.OOM_KILLED}
@@ -55,7 +55,13 @@ class Invariants:
         found["removed"] = len(self._ended.keys() - self.rows().keys())
         found["log cut"] = len(self._disk.cut_logs & self._ended.keys())
         found["log resumed"] = sum(each.forgot for each in self._engine.begun)
+        found["secret masked"] = sum(each.secret in each.output for each in self._secretive)
+        found["rationed"] = sum(job.organisation == ORGANISATION for job in ended)
         return +found
+
+    @property
+    def _secretive(self) -> Sequence[SimulatedContainer]:
+        return [each for each in self._engine.begun if each.secret]
 
     def rows(self) -> Mapping[str, Job]:
         """Return all jobs as they are on disk, the oldest first."""
@@ -78,6 +84,7 @@ class Invariants:
         self._promises.check(rows)
         assert not moves, moves
         self._check_containers(rows)
+        _check_quota(rows)
         for job in rows.values():
             self._check_row(job)
             self._matched(job)
@@ -176,10 +183,16 @@ class Invariants:
         counts = []
         for container in self._fed(job_id):
             position = _after_notes(log, position, cut=cut)
-            count = _common(log, position, bytes(container.output))
+            count = _common(log, position, container.visible)
             counts.append(count)
             position += count
         return counts, _after_notes(log, position, cut=cut)
+
+
+def _check_quota(rows: Mapping[str, Job]) -> None:
+    rationed = [job for job in rows.values() if job.organisation == ORGANISATION]
+    running = [job.id for job in rationed if job.status is JobStatus.RUNNING]
+    assert len(running) <= MOST_RUNNING, f"more run than their organisation may have: {running}"
 
 
 def _rows_in(connection: sqlite3.Connection) -> Mapping[str, Job]:

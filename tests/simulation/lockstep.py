@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -82,5 +83,9 @@ def _ask(asked: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> _A
 @contextmanager
 def loop_in_lockstep() -> Iterator[None]:
     """Have work in lockstep reach the loop in the block."""
-    with patch("ci_controller.resumption.asyncio.run_coroutine_threadsafe", _ask):
+    with (
+        patch("ci_controller.resumption.asyncio.run_coroutine_threadsafe", _ask),
+        # What is held back of a log may be the first to tell where the record goes on.
+        patch("ci_controller.job_log.asyncio", SimpleNamespace(to_thread=in_lockstep)),
+    ):
         yield

@@ -212,9 +212,13 @@ class Simulation(RuleBasedStateMachine):
         self.mishaps.restart_engine(live_restore=False, code=code, down=down)
         self._settle()
 
-    @precondition(lambda self: self._scripts())
-    @rule(down=troubled, before=words, after=words)
-    def engine_restarts_under_containers(self, down: float, before: int, after: int) -> None:
+    @precondition(lambda self: self.world.servers)
+    @rule(kind=kinds, which=which, down=troubled, before=words, after=words)
+    def engine_restarts_under_containers(
+        self, kind: Kind, which: int, down: float, before: int, after: int
+    ) -> None:
+        self.world.submit(self._server(which), kind)
+        self._settle(1.0)
         for container in self._scripts():
             container.say(before)
         self._settle()

@@ -10,6 +10,7 @@ from typing import Any
 
 from ci_common.backoff import Backoff
 from ci_common.project_zip import ZipLimits
+from ci_common.quotas import Quotas
 from ci_common.signals import LocalSignals
 from ci_controller.controller import JobController
 from ci_controller.settings import ControllerSettings, RetentionSettings
@@ -25,6 +26,7 @@ from tests.simulation.engine import SimulatedEngine
 from tests.simulation.executor import SimulatedExecutor
 from tests.simulation.process import PROCESS, Handle, Process
 from tests.simulation.promises import LEAST_KEPT
+from tests.simulation.submission import MOST_RUNNING
 
 GRACE = 20.0
 """Seconds after which what nobody needs is swept."""
@@ -159,7 +161,9 @@ class Server:
 
 def _repository(process: Process, around: Surroundings) -> SQLiteJobRepository:
     repository = SQLiteJobRepository(
-        around.folder / "ci_jobs.db", space=SimulatedSpace(around.disk)
+        around.folder / "ci_jobs.db",
+        space=SimulatedSpace(around.disk),
+        quotas=Quotas(running=MOST_RUNNING),
     )
     stash: Any = Handle(
         repository.stash,

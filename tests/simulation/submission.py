@@ -10,6 +10,12 @@ from tests.fakes.zips import honest_zip
 
 _BOUNDARY = b"simulated"
 
+SECRET_NAME, SECRET = "TOKEN", "open-sesame-please"
+"""What jobs of the kind ``SECRETIVE`` are given, and say in each line."""
+
+ORGANISATION, MOST_RUNNING = "org", 1
+"""Whose the jobs of the kind ``RATIONED`` are, and how many of them may run at once."""
+
 TIME_LIMIT = 25
 """Seconds that a job of the kind ``LIMITED`` may take."""
 
@@ -24,6 +30,13 @@ class Kind(StrEnum):
     INSTALLS_MORE = "installs more"
     NEEDS_PYTEST = "needs pytest"
     TREE = "tree"
+    SECRETIVE = "secretive"
+    RATIONED = "rationed"
+
+    @property
+    def organisation(self) -> str:
+        """Whose such a job is."""
+        return ORGANISATION if self is Kind.RATIONED else ""
 
 
 _NOTHING = b"install = []\ncommand = ['make', 'check']\n"
@@ -36,6 +49,8 @@ _FILES: Mapping[Kind, Mapping[str, bytes]] = {
     Kind.INSTALLS_MORE: {"requirements.txt": b"two==2\n", "test_it.py": b""},
     Kind.NEEDS_PYTEST: {"test_it.py": b"def test(): pass\n"},
     Kind.TREE: {"ci.toml": _NOTHING, "b.txt": b"b" * 100},
+    Kind.SECRETIVE: {"ci.toml": b"secrets = ['%b']\n" % SECRET_NAME.encode() + _NOTHING},
+    Kind.RATIONED: {"ci.toml": _NOTHING, "a.txt": b"a"},
 }
 
 

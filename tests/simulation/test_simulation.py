@@ -31,7 +31,15 @@ GATE = settings(
 )
 LONG = settings(GATE, derandomize=False, max_examples=1500, stateful_step_count=150)
 
-EVERYTHING = {*EndReason, "retried", "removed", "log cut", "log resumed"}
+EVERYTHING = {
+    *EndReason,
+    "retried",
+    "removed",
+    "log cut",
+    "log resumed",
+    "secret masked",
+    "rationed",
+}
 """What has to happen in so many runs, or they show nothing."""
 
 
@@ -91,6 +99,7 @@ def test_nothing_is_lost_whatever_happens():
         (Kind.PLAIN, None),
         (Kind.INSTALLS, None),
         (Kind.TREE, None),
+        (Kind.SECRETIVE, None),
         (Kind.PLAIN, Fault.FAILS_AFTERWARDS),
     ],
 )
@@ -104,6 +113,21 @@ def test_a_server_killed_at_each_point_of_a_start(kind, fault):
             run.time_passes(11.0)
         finally:
             run.teardown()
+
+
+def test_a_log_goes_on_masked_wherever_in_a_secret_the_engine_went_away():
+    """What was held back of it is with the engine, or was never said."""
+    resumed = 0
+    for said in range(1, 36, 2):
+        run = Simulation()
+        run.begin(keep_for=0.0, cuts_followers=True, kinds=[])
+        try:
+            run.engine_restarts_under_containers(Kind.SECRETIVE, 0, 1.0, said, 40)
+            run.time_passes(5.0)
+            resumed += sum(each.forgot for each in run.world.engine.begun)
+        finally:
+            run.teardown()
+    assert resumed > 0
 
 
 def test_a_seed_replays_exactly():

@@ -3,13 +3,11 @@
 import asyncio
 import itertools
 import logging
-import sqlite3
 import tempfile
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import Context
-from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -20,9 +18,9 @@ from ci_common.jobs import Job
 from ci_common.outage import Outage
 from ci_common.signals import CACHE
 from ci_controller.job_script import PREPARED
-from ci_persistence.schema import load_migrations, upgrade
 from tests.fakes.clock import FakeClock
-from tests.invariants import leftovers, unsound, watch_moves
+from tests.invariants import leftovers, unsound
+from tests.simulation.beginning import begin_in
 from tests.simulation.connection import simulated_connections
 from tests.simulation.containers import Cause, SimulatedContainer
 from tests.simulation.disk import Disk
@@ -64,7 +62,7 @@ class World:
         self._numbers = itertools.count(1)
         self._stack = ExitStack()
         self.folder = Path(self._stack.enter_context(_folder()))
-        (self.folder / "ci_jobs.db").write_bytes(_empty_database())
+        begin_in(self.folder)
         self.invariants = Invariants(self.folder, self.engine, self.clock, self.disk, self.promises)
         self._around = Surroundings(
             folder=self.folder,
@@ -145,7 +143,9 @@ class World:
         """Submit a project; the job counts as acknowledged once the server has answered."""
 
         async def submit() -> None:
-            job = await server.submissions.accept(form_of(kind, key, pace))  # type: ignore[arg-type]
+            form: Any = form_of(kind, key, pace)
+            job = await server.submissions.accept(form, organisation=kind.organisation)
+            assert job.organisation == kind.organisation
             self.promises.accepted(job, key)
             self.trace.append(f"{job.id} is acknowledged")
 
@@ -290,16 +290,3 @@ def _errors_into(errors: list[str]) -> Iterator[None]:
 def _folder() -> Any:
     place = _MEMORY if _MEMORY.is_dir() else None
     return tempfile.TemporaryDirectory(prefix="standby-ci-simulation-", dir=place)
-
-
-@cache
-def _empty_database() -> bytes:
-    """Return a database without jobs; making one takes longer than many a simulation."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "ci_jobs.db"
-        upgrade(path, load_migrations(), busy_timeout=1.0)
-        watch_moves(path)
-        with sqlite3.connect(path) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.close()
-        return path.read_bytes()

@@ -171,6 +171,8 @@ STEPS: Mapping[type, Mapping[str, Row]] = {
             _at("plain", 7),
             _at("plain", 7, nth=2),
             _at("dependencies", 7),
+            # Half of the secret is said, and held back.
+            _at("secret", 7),
         ),
         "close": (_at("plain", 8),),
     },

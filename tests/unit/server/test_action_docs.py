@@ -6,7 +6,7 @@ from pathlib import Path
 from ci_common.access import Action, Actor, OfOrganisation, OfUser, Role, can, scope_for
 from ci_server.guard import action_of
 from ci_server.routes import API_PREFIX
-from tests.contract.routes import SOCKET, all_routes
+from tests.contract.routes import SOCKET, Route, all_routes
 
 PAGE = (Path(__file__).parents[3] / "docs/http-api.md").read_text(encoding="utf-8")
 NOT_THERE = {"GET /schema", "GET /schema/openapi.json", "GET /schema/{path}"}
@@ -38,12 +38,20 @@ def takes(action: Action) -> str:
     return f"server admin · `{scope}`"
 
 
+def shown(route: Route) -> str:
+    return re.sub(r"\{(\w+):\w+\}", r"{\1}", route.operation).replace("{reference}", "{job}")
+
+
+def test_every_route_that_is_told_of_is_there():
+    assert set(table()) - {shown(route) for route in all_routes()} == set()
+
+
 def test_what_every_route_takes_is_told():
     said, wrong = table(), {}
     for route in all_routes():
         if route.method in {"OPTIONS", "HEAD", SOCKET}:
             continue
-        path = re.sub(r"\{(\w+):\w+\}", r"{\1}", route.operation).replace("{reference}", "{job}")
+        path = shown(route)
         if path in NOT_THERE:
             continue
         expected = takes(action_of(route.handler))
