@@ -132,7 +132,12 @@ async def _only_choice(connection: AnyConnection, action: Action) -> str:
     choices = [each for each in every if allowed is None or each.id in allowed]
     if len(choices) == 1:
         return choices[0].id
-    names = ", ".join(each.name for each in choices) or "none: there is no organisation yet"
+    if not choices:
+        raise InvalidRequest(
+            "there is no organisation yet that this could be for",
+            hint="Make one on the server's machine: ci admin org create NAME.",
+        )
+    names = ", ".join(each.name for each in choices)
     raise InvalidRequest(
         f"{ORGANISATION_HEADER}: it has to be said for which organisation this is ({names})",
         hint=f"Name one with the header {ORGANISATION_HEADER}, or with --org or CI_ORGANISATION.",

@@ -32,6 +32,8 @@ def said_password(*, prompt: bool, stdin: bool) -> str | None:
     if stdin:
         return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
     if prompt:
+        if not sys.stdin.isatty():
+            raise click.UsageError("nobody can be asked here: use --password-stdin")
         said: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
         return said
     return None

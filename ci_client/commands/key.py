@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from ci_client.kept_keys import KeptKeys
 
 SCOPES = ("read", "submit", "admin")
+
+_A_DAY = 86_400.0
+
+_BOUNDS = {"--expires": (1.0, 36_500 * _A_DAY), "--overlap": (0.0, 30 * _A_DAY)}
+"""The least and the most seconds of an option, as the server takes them."""
 """As ``ci_common.access`` has them, which takes longer to import than help to be shown."""
 
 expires_option = click.option(
@@ -192,16 +197,16 @@ def life_of(expires: str | None) -> dict[str, float]:
 
 
 def _seconds(text: str, option: str) -> float:
-    from ci_common.quantities import parse_seconds
+    from ci_common.quantities import format_seconds, parse_seconds
 
     try:
         seconds = parse_seconds(text)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint=option) from error
-    if not seconds and option == "--expires":
-        raise click.BadParameter(
-            "a key that is over at once is good for nothing", param_hint=option
-        )
+    least, most = _BOUNDS[option]
+    if not least <= seconds <= most:
+        bounds = f"{format_seconds(least)} to {format_seconds(most)}"
+        raise click.BadParameter(f"{text!r} is not within {bounds}", param_hint=option)
     return seconds
 
 

@@ -63,9 +63,10 @@ def _checked(key: str, url: str) -> str:
     key = key_from_stdin(sys.stdin.readline()) if key == "-" else key
     if is_whole(key):
         return key
-    what = "mistyped or cut off" if key.startswith(KEY_PREFIX) else "no API key of Standby CI"
     raise ConfigurationError(
-        f"that is {what}",
+        "the API key is mistyped or cut off: its end does not fit the rest"
+        if key.startswith(KEY_PREFIX)
+        else "that is no API key of Standby CI",
         hint=f"They begin with {KEY_PREFIX} and are shown once, when they are made. Who manages "
         f"{url} can make one.",
     )

@@ -217,7 +217,9 @@ async def visible_organisation(request: AnyRequest, state: State, name: str) -> 
     """Return the organisation, if who asks may see it. Raises ``OrganisationNotFound``."""
     seen = within_of(request, Action.READ_MEMBERS, Action.MANAGE_MEMBERS)
     # What it may not see and what is not there are one and the same answer.
-    unknown = OrganisationNotFound(f"there is no organisation {name[:80]!r}")
+    unknown = OrganisationNotFound(
+        f"there is no organisation {name[:80]!r}", hint="`ci whoami` shows those you are in."
+    )
     try:
         found = await accounts_of(request, state).store.organisation_named(name)
     except OrganisationNotFound:

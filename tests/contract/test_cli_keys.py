@@ -281,6 +281,8 @@ class TestKeys:
             ["create"],
             ["create", "--name", "x", "--scope", "write"],
             ["create", "--name", "x", "--expires", "soon"],
+            ["create", "--name", "x", "--expires", "0"],
+            ["rotate", "--overlap", "90d"],
             ["rotate", "--overlap", "-1"],
             ["rotate", "key_1", "--save"],
             ["rotate", "--save"],

@@ -270,6 +270,9 @@ class TestWithoutAccounts:
             assert outcome(alone.get(f"/jobs/{job_id}")) == (401, "not_signed_in")
             key = People(alone).key("root")
             assert alone.get(f"/jobs/{job_id}", headers=key).json()["organisation"] == ""
+            nowhere = submit(alone, key)
+            assert outcome(nowhere) == (400, "invalid_request")
+            assert "ci admin org create" in nowhere.json()["hint"]
 
     def test_with_the_setting_it_matters_before_there_is_a_user(self, tmp_path):
         with running_server(tmp_path, accounts="on") as locked:

@@ -47,9 +47,16 @@ def test_a_time_limit_ends_the_whole_process_group(local, project, tmp_path):
     assert not alive.exists()
 
 
-def test_ci_run_needs_no_server(local, project):
+def test_ci_run_needs_no_server_nor_what_one_for_others_has_set(local, project):
     local.stop()
-    done = local.ci("run", str(project("echo embedded").path), env={"CI_EXECUTOR": "local"})
+    for_others = {
+        "CI_ACCOUNTS": "on",
+        "CI_PUBLIC_URL": "https://ci.example",
+        "CI_TRUSTED_PROXIES": "192.0.2.1",
+        "CI_OIDC_ISSUER": "https://id.example",
+    }
+    script = str(project("echo embedded").path)
+    done = local.ci("run", script, env=for_others | {"CI_EXECUTOR": "local"})
     assert (done.returncode, b"embedded\n" in done.stdout) == (0, True), done.stderr.decode()
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -192,6 +193,12 @@ class TestLettingIn:
     )
     def test_one_way_has_to_be_said(self, admin: Ci, words: Any) -> None:
         assert admin("user", "password", "root", *words).code == Exit.USAGE
+
+    def test_where_nobody_can_be_asked_the_way_out_is_told(self, admin: Ci, monkeypatch) -> None:
+        monkeypatch.setattr(sys, "stdin", io.StringIO("tulip anchor mosaic\n" * 2))
+        refused = admin("user", "password", "root", "--password")
+        assert refused.code == Exit.USAGE
+        assert "--password-stdin" in refused.err
 
 
 def test_what_is_done_on_the_machine_is_written_down(admin: Ci, database: Path) -> None:
