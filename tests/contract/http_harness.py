@@ -210,19 +210,19 @@ class RunningServer:
 
     def post(self, path: str, content: bytes = PROJECT, **options) -> httpx2.Response:
         files = {"file": ("project.zip", content, "application/zip")}
-        return plain_http.post(self.url + path, files=files, timeout=30, **options)
+        return plain_http.post(self.url + path, files=files, timeout=60, **options)
 
     def post_json(self, path: str, **options) -> httpx2.Response:
-        return plain_http.post(self.url + path, timeout=30, **options)
+        return plain_http.post(self.url + path, timeout=60, **options)
 
     def get(self, path: str, **options) -> httpx2.Response:
-        return plain_http.get(self.url + path, timeout=30, **options)
+        return plain_http.get(self.url + path, timeout=60, **options)
 
     def request(self, method: str, path: str, **options) -> httpx2.Response:
-        return httpx2.request(method, self.url + path, timeout=30, **options)
+        return httpx2.request(method, self.url + path, timeout=60, **options)
 
     def delete(self, path: str, **options) -> httpx2.Response:
-        return plain_http.delete(self.url + path, timeout=30, **options)
+        return plain_http.delete(self.url + path, timeout=60, **options)
 
     def submit(self, content: bytes = PROJECT, **options) -> str:
         answer = self.post("/submit-async", content, **options)
@@ -238,7 +238,7 @@ class RunningServer:
 
     @contextmanager
     def stream(self, path: str, **headers: str) -> Iterator["Reader"]:
-        with plain_http.stream("GET", self.url + path, headers=headers, timeout=30) as response:
+        with plain_http.stream("GET", self.url + path, headers=headers, timeout=60) as response:
             assert response.status_code == 200, response.read()
             yield Reader(response)
 

@@ -47,7 +47,7 @@ class Browser(httpx2.Client):
     """A program that keeps cookies, and sends what belongs to them."""
 
     def __init__(self, server: RunningServer) -> None:
-        super().__init__(base_url=server.url + "/api/v1", timeout=30)
+        super().__init__(base_url=server.url + "/api/v1", timeout=60)
 
     def sign_in(self, name: str, password: str = PASSWORD) -> httpx2.Response:
         answer = self.post("/sign-in", json={"name": name, "password": password})

@@ -19,7 +19,7 @@ from ci_common.errors import InvalidRequest
 from tests.contract.http_harness import RunningServer, running_server
 from tests.contract.listed_jobs import JOBS, NOW, make, make_all
 
-PATIENCE = 30
+PATIENCE = 60
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ def ada(people):
 
 
 def post(server, path: str, headers, **document) -> httpx2.Response:
-    return httpx2.post(server.url + path, headers=headers, json=document, timeout=30)
+    return httpx2.post(server.url + path, headers=headers, json=document, timeout=60)
 
 
 def make(server, headers, **document) -> dict:

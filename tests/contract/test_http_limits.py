@@ -85,7 +85,7 @@ def test_this_machine_is_not_limited(server):
 
 
 def test_a_large_body_is_refused_where_no_project_is_due(server):
-    said = plain_http.request("DELETE", f"{server.url}/cache", content=b"x" * 3000, timeout=30)
+    said = plain_http.request("DELETE", f"{server.url}/cache", content=b"x" * 3000, timeout=60)
     assert (said.status_code, said.json()["code"]) == (413, "upload_too_large")
     assert "CI_MAX_REQUEST_BYTES" in said.json()["hint"]
     # A submission has a limit of its own.
@@ -126,7 +126,7 @@ def waiting_for_headers(hasty):
 
 def connected(server) -> closing[socket.socket]:
     host, port = server.url.removeprefix("http://").split(":")
-    return closing(socket.create_connection((host, int(port)), timeout=30))
+    return closing(socket.create_connection((host, int(port)), timeout=60))
 
 
 def rest(connection: socket.socket) -> bytes:

@@ -131,14 +131,14 @@ def test_uvicorn_by_hand_ends_open_streams_at_once(tmp_path):
     url = f"http://127.0.0.1:{port}"
     with process(tmp_path, *command) as started:
         eventually(lambda: answers(url, started), what="uvicorn answers")
-        with plain_http.stream("POST", url + "/submit-stream", files=FILES, timeout=30) as response:
+        with plain_http.stream("POST", url + "/submit-stream", files=FILES, timeout=60) as response:
             reader = Reader(response)
             assert next(reader)[1]["type"] == "job_id"
             assert next(reader)[1]["status"] == "queued"
             started.terminate()
             assert list(reader) == []
         # No grace period was given on the command line: uvicorn would wait for ever.
-        started.wait(20)
+        started.wait(60)
 
 
 def test_workers_share_one_port_and_one_queue(tmp_path):

@@ -64,7 +64,7 @@ class TwoOrganisations:
         """Make a request as somebody."""
         headers = self.keys[who] | options.pop("headers", {})
         url = self.server.url + path
-        return httpx2.request(method, url, headers=headers, timeout=30, **options)
+        return httpx2.request(method, url, headers=headers, timeout=60, **options)
 
     def submit(self, who: str, **options) -> str:
         """Submit a project as somebody; return the job's id."""

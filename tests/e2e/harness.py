@@ -19,7 +19,7 @@ import httpx2
 from ci_client.cli import main
 from tests import plain_http
 from tests.ports import free_port
-from tests.waiting import eventually
+from tests.waiting import LONGEST, eventually
 from tests.warm import WarmProcess
 
 CI = str(Path(sys.executable).with_name("ci"))
@@ -128,7 +128,7 @@ class Server:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def terminate(self, timeout: float = 20) -> int:
+    def terminate(self, timeout: float = LONGEST) -> int:
         """Ask it to end; return its exit code."""
         assert self.process is not None
         self.process.terminate()
@@ -169,10 +169,10 @@ class Server:
         return done.stdout.decode().split()[0]
 
     def get(self, path: str) -> httpx2.Response:
-        return plain_http.get(f"{self.url}{path}", timeout=30)
+        return plain_http.get(f"{self.url}{path}", timeout=60)
 
     def post(self, path: str, **options) -> httpx2.Response:
-        return plain_http.post(f"{self.url}{path}", timeout=30, **options)
+        return plain_http.post(f"{self.url}{path}", timeout=60, **options)
 
     def job(self, job_id: str) -> dict:
         return self.get(f"/jobs/{job_id}").raise_for_status().json()

@@ -17,7 +17,7 @@ NOTE = "[ci] Stopped: the job was cancelled.\n"
 
 
 def delete(server, job_id: str) -> httpx2.Response:
-    return plain_http.delete(f"{server.url}/api/v1/jobs/{job_id}", timeout=30)
+    return plain_http.delete(f"{server.url}/api/v1/jobs/{job_id}", timeout=60)
 
 
 def assert_over(server, engine, job_id: str) -> None:

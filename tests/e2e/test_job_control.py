@@ -177,7 +177,7 @@ def test_a_tree_is_run_again_after_a_crash(local, project, tmp_path):
 def test_a_retry_that_was_taken_survives_a_crash(local, blocker, project, gate):
     job_id = submitted(local, project())
     local.ci("cancel", job_id)
-    again = plain_http.post(f"{local.url}/api/v1/jobs/{job_id}/retry", timeout=30)
+    again = plain_http.post(f"{local.url}/api/v1/jobs/{job_id}/retry", timeout=60)
     with contextlib.suppress(ProcessLookupError):
         local.process.send_signal(signal.SIGKILL)
     local.process.wait()

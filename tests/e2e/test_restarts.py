@@ -103,7 +103,7 @@ def test_sigterm_with_open_streams_ends_within_its_grace(server, engine, waiting
     readers = [server.ci_process("wait", "--all", job_id) for _ in range(3)]
     for reader in readers:
         assert b"started\n" in iter(reader.stdout.readline, b"")
-    server.terminate(timeout=15)
+    server.terminate()
     assert engine.of(job_id).status == "running"
     server.restart()
     engine.go(job_id)

@@ -40,7 +40,7 @@ def test_each_line_is_an_object_with_the_ids_and_nothing_secret(server, project)
     job_id = plain_http.get(f"{server.url}/jobs/last", headers=headers).json()["job_id"]
     plain_http.get(f"{server.url}/jobs/{job_id}?token={SECRET}", headers=headers)
     plain_http.post(f"{server.url}/submit-async", headers=headers, data={"file": SECRET})
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as broken:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as broken:
         broken.sendall(b"NONSENSE\r\n\r\n")
         broken.recv(1000)
     one = line_with(server, path=f"/jobs/{job_id}", request_id="trace-1")

@@ -19,7 +19,7 @@ def test_submissions_and_streams_go_on_at_the_next_server(servers, namespace, pr
     eventually(lambda: "shutting down" in said.read_text(), what="the client was refused")
     assert sending.poll() is None
     server.process.terminate()
-    server.process.wait(20)
+    server.process.wait(60)
     server.settings["CI_SHUTDOWN_DELAY"] = "0"
     server.restart()
     go.touch()

@@ -152,7 +152,7 @@ def test_ctrl_c_detaches_and_the_job_goes_on(server, engine, waiting):
     with process:
         assert b"started\n" in iter(process.stdout.readline, b"")
         process.send_signal(subprocess.signal.SIGINT)
-        _, stderr = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     job_id = server.job("last")["job_id"]
     assert f"ci wait {job_id}" in stderr.decode()

@@ -71,7 +71,7 @@ class OwnEngine:
     def terminate(self) -> None:
         """Ask it to end and wait until it has; containers end too, unless it is to restore them."""
         os.kill(self._pid, signal.SIGTERM)
-        self._process.wait(30)
+        self._process.wait(60)
 
     def suspend(self) -> None:
         """Have it hang: it takes connections and never answers."""

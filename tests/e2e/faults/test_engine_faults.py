@@ -249,7 +249,7 @@ def test_a_server_stops_while_the_engine_hangs(own_engine, server_on, waiting):
     job_id = server.submit(waiting())
     server.until_log(job_id, "started")
     own_engine.suspend()
-    server.terminate(timeout=20)
+    server.terminate()
     own_engine.resume()
     server.restart()
     own_engine.go(job_id)

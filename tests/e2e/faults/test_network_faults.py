@@ -198,7 +198,7 @@ def uploader(servers, namespace):
     with contextlib.ExitStack() as stack:
 
         def connect() -> socket.socket:
-            made = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+            made = socket.create_connection(("127.0.0.1", server.port), timeout=60)
             return stack.enter_context(made)
 
         yield server, connect

@@ -70,7 +70,7 @@ def submit_until(stop: threading.Event, server, number: int, accepted: list[str]
         content = zip_of(**{"ci.toml": recipe, "name": f"{number}-{count}"})
         files = {"file": ("project.zip", content, "application/zip")}
         try:
-            answer = plain_http.post(f"{server.url}/submit-async", files=files, timeout=10)
+            answer = plain_http.post(f"{server.url}/submit-async", files=files, timeout=60)
         except httpx2.TransportError:
             return
         if answer.status_code == 200:
