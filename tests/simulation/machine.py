@@ -267,9 +267,16 @@ class Simulation(RuleBasedStateMachine):
         self.mishaps.lock_database(seconds)
         self._settle()
 
-    @rule(room=st.sampled_from([0, 3, 100, 2000]), seconds=troubled, noticed=st.booleans())
-    def disk_fills(self, room: int, seconds: float, noticed: bool) -> None:
+    @rule(
+        room=st.sampled_from([0, 3, 100, 2000]),
+        seconds=troubled,
+        noticed=st.booleans(),
+        said=words,
+    )
+    def disk_fills(self, room: int, seconds: float, noticed: bool, said: int) -> None:
         self.mishaps.fill_disk(room, seconds, noticed=noticed)
+        for container in self._scripts():
+            container.say(said)
         self._settle()
 
     def _settle(self, seconds: float = 0.0) -> None:
