@@ -105,12 +105,12 @@ def test_the_log_disk_is_full(own_engine, server_on, small_disk, project, room_a
     server = server_on()
     disk = small_disk(server, "logs")
     server.start()
-    lines = "".join(f"line {number}\n" for number in range(100_000))
-    script = "i=0; while [ $i -lt 100000 ]; do echo line $i; i=$((i+1)); done"
+    lines = "".join(f"line {number}\n" for number in range(70_000))
+    script = "i=0; while [ $i -lt 70000 ]; do echo line $i; i=$((i+1)); done"
     wait = "until [ -e /tmp/go ]; do sleep 0.05; done"
     ballast = fill(disk, leave=MEGABYTE // 2)
     job_id = server.submit(project(f"{script}\ntouch /tmp/written\n{wait}\nexit 3"))
-    eventually(lambda: _has_written(own_engine, job_id), what="all is written")
+    eventually(lambda: _has_written(own_engine, job_id), what="all is written", timeout=180)
     if room_again:
         ballast.unlink()
     own_engine.go(job_id)
