@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from ci_common.errors import AmbiguousJob, IdempotencyConflict, JobNotFound, Quo
 from ci_common.forecast import Durations
 from ci_common.job_query import JobPage, JobQuery
 from ci_common.job_secrets import SecretStore
-from ci_common.job_totals import Distribution, JobTotals
+from ci_common.job_totals import JobTotals
 from ci_common.jobs import (
     Change,
     EndReason,
@@ -31,7 +31,6 @@ from ci_common.jobs import (
 )
 from ci_common.logs import LogStore
 from ci_common.queue_rules import Latest, QueueRules, Turn
-from ci_common.quotas import NO_QUOTAS, Quotas, Usage
 from ci_common.recipe import Recipe
 from ci_common.results import ResultsState, ResultStore
 from ci_common.snapshots import SnapshotStore
@@ -46,12 +45,12 @@ from tests.fakes.blobs import InMemoryBlobStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.job_events import InMemoryEventStore
 from tests.fakes.job_query import durations_of, page_of
+from tests.fakes.job_rules import distribution, group_of, is_earlier, on_hold, queued_job
 from tests.fakes.job_secrets import InMemorySecretStore
+from tests.fakes.quotas import InMemoryQuotas
 from tests.fakes.results import InMemoryResultStore
 from tests.fakes.snapshots import InMemorySnapshotStore
 from tests.fakes.webhooks import InMemoryWebhookStore
-
-LONGEST_HOLD = timedelta(minutes=10)
 
 
 def new_job(**overrides: Any) -> NewJob:
@@ -65,34 +64,6 @@ def new_job(**overrides: Any) -> NewJob:
         "created": FakeClock().now(),
     }
     return NewJob(**(values | overrides))
-
-
-class InMemoryQuotas:
-    """What organisations may have; a test says so in ``most``."""
-
-    def __init__(self, repository: "InMemoryJobRepository") -> None:
-        self._repository = repository
-        self.most: dict[str, Quotas] = {}
-
-    async def usage(self, organisation: str) -> Usage:
-        return self.has(organisation)
-
-    async def quotas(self, organisations: Collection[str]) -> Mapping[str, Quotas]:
-        return {each: self.of(each) for each in organisations}
-
-    def of(self, organisation: str) -> Quotas:
-        return self.most.get(organisation, NO_QUOTAS) if organisation else NO_QUOTAS
-
-    def has(self, organisation: str) -> Usage:
-        jobs = self._repository._jobs.values()
-        own = [job for job in jobs if job.organisation == organisation]
-        status = Counter(job.status for job in own)
-        return Usage(
-            running=status[JobStatus.RUNNING],
-            queued=status[JobStatus.QUEUED],
-            project_bytes=sum(job.zip_size for job in own if job.stashed),
-            artifact_bytes=self._repository.results.artifact_bytes(organisation),
-        )
 
 
 class InMemoryJobRepository:
@@ -128,13 +99,13 @@ class InMemoryJobRepository:
         self.events = InMemoryEventStore()
         self._rules = queue_rules or QueueRules()
         self._keep_projects = keep_projects
-        self.quotas = InMemoryQuotas(self)
         self._turns: dict[str, Turn] = {}
         self._jobs: dict[str, Job] = {}
         self.artifacts = FileArtifactStore(data_dir / "artifacts", data_dir / "tmp")
         self.results = InMemoryResultStore(
             self._jobs, lambda organisation: self.quotas.of(organisation).artifact_bytes
         )
+        self.quotas = InMemoryQuotas(self._jobs, self.results.artifact_bytes)
         self.secrets = InMemorySecretStore(self._jobs)
         self._ended: dict[str, Moment] = {}
         self._packs: dict[str, frozenset[int]] = {}
@@ -170,28 +141,7 @@ class InMemoryJobRepository:
         self._turns[new.id], self._created[new.id] = self._turn(new), new.created
         self._packs[new.id] = new.packs
         self._last_seq += 1
-        job = Job(
-            id=new.id,
-            seq=self._last_seq,
-            status=JobStatus.QUEUED,
-            recipe=new.recipe,
-            created_at=new.created.wall,
-            zip_path=new.zip_path,
-            zip_size=new.zip_size,
-            zip_sha256=new.zip_sha256,
-            organisation=new.organisation,
-            project=new.project,
-            priority=new.priority,
-            submitter=new.submitter,
-            labels=new.labels,
-            group=new.group,
-            group_policy=new.group_policy,
-            queue_timeout=new.queue_timeout,
-            retry_of=new.retry_of,
-            tree_sha256=new.tree_sha256,
-            max_attempts=new.max_attempts,
-            traceparent=new.traceparent,
-        )
+        job = queued_job(new, self._last_seq)
         self._put(job)
         self._created[new.id] = new.created
         if new.idempotency_key is not None:
@@ -235,7 +185,7 @@ class InMemoryJobRepository:
 
     async def startable(self, *, limit: int, now: datetime) -> Sequence[Job]:
         ready = [job for job in self._queue() if not self._waits_for_group(job)]
-        awake = [job for job in ready if not _on_hold(job, now)]
+        awake = [job for job in ready if not on_hold(job, now)]
         return [job for job in awake if self._has_place(job, awake)][:limit]
 
     async def overdue(self, *, limit: int, now: Moment) -> Sequence[Job]:
@@ -284,8 +234,8 @@ class InMemoryJobRepository:
             submitted=self._last_seq,
             requeued=self._requeued,
             ended=dict(self._reasons),
-            queue_wait=_distribution(self._waits),
-            duration=_distribution(self._durations),
+            queue_wait=distribution(self._waits),
+            duration=distribution(self._durations),
         )
 
     async def claim(self, job_id: str, *, attempt: int, now: Moment) -> Job | None:
@@ -370,7 +320,7 @@ class InMemoryJobRepository:
 
     async def oldest_ended(self, *, limit: int, before: Moment) -> Sequence[Job]:
         ended = sorted(self._ended, key=lambda job_id: self._ended[job_id].wall)
-        return [self._jobs[key] for key in ended if _is_earlier(self._ended[key], before)][:limit]
+        return [self._jobs[key] for key in ended if is_earlier(self._ended[key], before)][:limit]
 
     async def oldest_stashed(self, *, limit: int, before: Moment) -> Sequence[Job]:
         ended = await self.oldest_ended(limit=len(self._ended), before=before)
@@ -412,7 +362,7 @@ class InMemoryJobRepository:
     def _cancel_older(self, new: NewJob) -> None:
         detail = f"job {new.id} of its group {new.group!r} came after it"
         for job in list(self._jobs.values()):
-            if _group_of(job) == _group_of(new) and not job.status.ended:
+            if group_of(job) == group_of(new) and not job.status.ended:
                 self._cancel(job, new.created, detail)
 
     def _ask_to_stop(
@@ -468,7 +418,7 @@ class InMemoryJobRepository:
     def _waits_for_group(self, job: Job) -> bool:
         if not job.group or job.group_policy is not GroupPolicy.QUEUE:
             return False
-        group = [each for each in self._jobs.values() if _group_of(each) == _group_of(job)]
+        group = [each for each in self._jobs.values() if group_of(each) == group_of(job)]
         first = next(each for each in self._queue() if each in group)
         return first != job or any(each.status is JobStatus.RUNNING for each in group)
 
@@ -487,7 +437,7 @@ class InMemoryJobRepository:
             for job in self._jobs.values()
             if new.group
             and new.group_policy is GroupPolicy.CANCEL_OLDER
-            and _group_of(job) == _group_of(new)
+            and group_of(job) == group_of(new)
             and job.status is JobStatus.QUEUED
         ]
         if most.queued and has.queued - len(going) >= most.queued:
@@ -543,22 +493,3 @@ class InMemoryJobRepository:
             return False
         self._put(replace(job, **changes))
         return True
-
-
-def _group_of(job: Job | NewJob) -> tuple[str, str, str]:
-    return (job.organisation, job.project, job.group)
-
-
-def _is_earlier(moment: Moment, before: Moment) -> bool:
-    same_boot = moment.boot_id == before.boot_id
-    return moment.wall < before.wall and not (same_boot and moment.uptime >= before.uptime)
-
-
-def _on_hold(job: Job, now: datetime) -> bool:
-    # A hold further away than any backoff is left from a clock that was set back.
-    return job.hold_until is not None and now < job.hold_until <= now + LONGEST_HOLD
-
-
-def _distribution(values: list[float]) -> Distribution:
-    # One bucket is enough: where the bounds are is each store's own affair.
-    return Distribution(buckets=((float("inf"), len(values)),), sum=sum(values))

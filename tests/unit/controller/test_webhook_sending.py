@@ -240,6 +240,10 @@ class TestAnswers:
                 with sock:
                     sock.recv(65536)
                     sock.sendall(b"220 mail.example ESMTP\r\n")
+                    sock.shutdown(socket.SHUT_WR)
+                    # Closed with something unread, the system would break the connection off.
+                    while sock.recv(65536):
+                        pass
 
             thread = threading.Thread(target=babble)
             thread.start()
