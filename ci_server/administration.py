@@ -15,7 +15,6 @@ from ci_persistence.backup_folder import Manifest
 from ci_persistence.check import Premises, check
 from ci_persistence.connections import is_outdated
 from ci_persistence.findings import Finding
-from ci_persistence.jobs import SQLiteJobRepository
 from ci_persistence.repair import repair
 from ci_persistence.restore import Restored, ended_before, restore
 from ci_persistence.secret_rotation import rotate
@@ -140,20 +139,6 @@ async def open_accounts(
             one, and a server runs on it.
 
     """
-    async with _open_repository(settings, create=create) as repository:
-        yield MachineAccounts(
-            repository.accounts,
-            SystemClock(),
-            _recording(repository.audit),
-            repository.sign_in,
-            settings,
-        )
-
-
-@asynccontextmanager
-async def _open_repository(
-    settings: Settings, *, create: bool
-) -> AsyncIterator[SQLiteJobRepository]:
     data = bootstrap.data_directory(settings)
     exists = data.database.is_file()
     if not exists and not create:
@@ -171,7 +156,13 @@ async def _open_repository(
     try:
         await repository.initialize()
         lock.release()
-        yield repository
+        yield MachineAccounts(
+            repository.accounts,
+            SystemClock(),
+            _recording(repository.audit),
+            repository.sign_in,
+            settings,
+        )
     finally:
         lock.release()
         await repository.close()

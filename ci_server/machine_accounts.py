@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ci_common.access import ALL_SCOPES, Actor
+from ci_common.access import ALL_SCOPES
 from ci_common.accounts import User
 from ci_common.api.api_keys import KeyRequest
 from ci_common.audit import AuditedAction
@@ -61,10 +61,7 @@ class MachineAccounts(Accounts):
     async def add_key(self, user: User, name: str) -> str:
         """Return a new API key of a user that is good for all that the user may do."""
         keys = ApiKeys(self.store, self.clock, max_age=self.settings.max_key_age)
-        owner = Actor(
-            user_id=user.id, name=user.name, server_admin=user.server_admin, roles=user.roles
-        )
         asked = KeyRequest(name=name, scopes=sorted(ALL_SCOPES))
-        key, shown = await keys.make(owner, asked)
+        key, shown = await keys.make_on_the_machine(user, asked)
         await self.record(AuditedAction.KEY_ADD, f"key {key.id} of {user.name}")
         return shown
